@@ -1,1 +1,4 @@
-//! Placeholder until its first commit.
+//! Rooms, focus and sessions of a whole Jitsi server, without sockets: stanzas and reports in, stanzas and commands out.
+#![forbid(unsafe_code)]
+
+pub mod stanza_error;

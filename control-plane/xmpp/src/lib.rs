@@ -1,1 +1,18 @@
-//! Placeholder until its first commit.
+//! XMPP without sockets: elements, restricted XML, the WebSocket stream (RFC 7395) and stream management (XEP-0198).
+//!
+//! Bytes, time and chance are handed in; frames and events are polled out.
+#![forbid(unsafe_code)]
+
+pub mod element;
+pub mod error;
+pub mod ns;
+pub mod parse;
+pub mod stanza;
+
+/// Addresses (RFC 7622), prepared once when they are parsed.
+pub mod jid {
+    pub use ::jid::{BareJid, Error, FullJid, Jid};
+}
+
+pub use element::{Element, Node};
+pub use parse::{ParseError, parse, parse_within};
