@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod stanza_error;
+pub mod association;
+pub mod focus;

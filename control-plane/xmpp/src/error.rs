@@ -13,6 +13,8 @@ pub enum Condition {
     FeatureNotImplemented,
     /// The sender lacks the rights.
     Forbidden,
+    /// It was there, and is no longer.
+    Gone,
     /// Something in the server broke. Never an answer to bad input.
     InternalServerError,
     /// No such item.
@@ -68,6 +70,7 @@ impl Condition {
             Condition::Conflict => ("conflict", "cancel"),
             Condition::FeatureNotImplemented => ("feature-not-implemented", "cancel"),
             Condition::Forbidden => ("forbidden", "auth"),
+            Condition::Gone => ("gone", "cancel"),
             Condition::InternalServerError => ("internal-server-error", "cancel"),
             Condition::ItemNotFound => ("item-not-found", "cancel"),
             Condition::JidMalformed => ("jid-malformed", "modify"),
