@@ -1,0 +1,50 @@
+//! What the media plane is started with. Read once; later changes are commands.
+
+use std::net::SocketAddr;
+
+use contract::session::Candidate;
+
+/// Settings of the media plane, with the defaults of the appliance.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Media threads; one per core when `None`.
+    pub workers: Option<usize>,
+    /// Pin each worker to a core.
+    pub pin: bool,
+    /// Local addresses to bind, all with the one public port.
+    pub local: Vec<SocketAddr>,
+    /// What is advertised: per local address its host candidate and any public mapping of it.
+    pub candidates: Vec<Candidate>,
+    /// Which system interface moves the datagrams.
+    pub io: uring::BackendChoice,
+    /// Packet slots of each worker; 2 KiB each, touched only when used.
+    pub slots: u32,
+    /// How long a worker spins past the last packet before it sleeps, microseconds.
+    pub spin_us: u64,
+    /// Bits per second that each receiver is taken to have, while nothing estimates it.
+    pub receiver_budget: u64,
+    /// Endpoints of one conference on one worker before the next go to another.
+    pub spread_after: usize,
+    /// Threads that run DTLS handshakes; endpoints are dealt to them by number.
+    pub handshake_threads: usize,
+    /// Candidates and checks on loopback addresses are accepted: for browsers on the same machine.
+    pub allow_loopback: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: None,
+            pin: true,
+            local: vec![SocketAddr::from(([0, 0, 0, 0], 10_000))],
+            candidates: Vec::new(),
+            io: uring::BackendChoice::Auto,
+            slots: 16_384,
+            spin_us: 500,
+            receiver_budget: 20_000_000,
+            spread_after: 50,
+            handshake_threads: 1,
+            allow_loopback: true,
+        }
+    }
+}

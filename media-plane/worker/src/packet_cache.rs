@@ -1,0 +1,71 @@
+//! The plaintext packets of the last second, one cache a source encoding, shared by all receivers on the worker.
+//!
+//! A cached packet holds its arena slot. Packets leave by age, by being overwritten, or when the arena runs low.
+
+use arrayvec::ArrayVec;
+use contract::{Duration, Timestamp, limits};
+use mesh::arena::{Arena, Slot};
+
+/// A packet kept for retransmission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cached {
+    pub(crate) sequence: u64,
+    pub(crate) slot: Slot,
+    pub(crate) bytes: u16,
+    pub(crate) arrival: Timestamp,
+}
+
+/// The caches of one source, an encoding each. Built off the worker.
+#[derive(Debug)]
+pub(crate) struct SourceCache {
+    encodings: ArrayVec<Box<[Option<Cached>]>, { limits::ENCODINGS_PER_SOURCE_MAX }>,
+}
+
+impl SourceCache {
+    /// For a video source of `encodings` encodings; audio is not retransmitted.
+    pub(crate) fn new(encodings: usize) -> SourceCache {
+        let encodings = (0..encodings.min(limits::ENCODINGS_PER_SOURCE_MAX))
+            .map(|_| vec![None; PACKETS].into_boxed_slice())
+            .collect();
+        SourceCache { encodings }
+    }
+
+    /// Keep a packet; the cache takes over one reference to its slot. What stood in its place is released.
+    pub(crate) fn insert(&mut self, encoding: u8, cached: Cached, arena: &mut Arena) {
+        let Some(ring) = self.encodings.get_mut(usize::from(encoding)) else {
+            arena.release(cached.slot);
+            return;
+        };
+        let place = &mut ring[cached.sequence as usize % PACKETS];
+        if let Some(old) = place.replace(cached) {
+            arena.release(old.slot);
+        }
+    }
+
+    /// The packet, if it is still here and not too old.
+    pub(crate) fn get(&self, encoding: u8, sequence: u64, now: Timestamp) -> Option<Cached> {
+        let place = self.encodings.get(usize::from(encoding))?[sequence as usize % PACKETS];
+        place.filter(|cached| cached.sequence == sequence && now.since(cached.arrival) <= limits::RETRANSMISSION_AGE)
+    }
+
+    /// Release what is older than `age`.
+    pub(crate) fn release_older_than(&mut self, age: Duration, now: Timestamp, arena: &mut Arena) {
+        for place in self.encodings.iter_mut().flatten() {
+            if let Some(old) = place.take_if(|cached| now.since(cached.arrival) > age) {
+                arena.release(old.slot);
+            }
+        }
+    }
+
+    /// Release everything: the source is gone.
+    pub(crate) fn clear(&mut self, arena: &mut Arena) {
+        for place in self.encodings.iter_mut().flatten() {
+            if let Some(old) = place.take() {
+                arena.release(old.slot);
+            }
+        }
+    }
+}
+
+/// Packets an encoding: one second at 4 Mbit/s of 1,000 B packets.
+const PACKETS: usize = 512;

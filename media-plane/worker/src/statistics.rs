@@ -1,0 +1,107 @@
+//! What a worker counts and how it is read: plain numbers that it owns, copied out on request into a box that the
+//! reader supplied.
+
+use contract::{DropReason, Metric};
+use hdrhistogram::Histogram;
+
+/// Counters and distributions of one worker.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    counters: [u64; Metric::COUNT],
+    drops: [u64; DropReason::COUNT],
+    /// Microseconds from the arrival of a batch to the hand-over of all it caused to the kernel.
+    pub box_delay_us: Histogram<u64>,
+    /// Microseconds of a turn that had work.
+    pub turn_us: Histogram<u64>,
+    /// Endpoints seated.
+    pub endpoints: u64,
+    /// Conferences with an endpoint here.
+    pub conferences: u64,
+    /// Packet slots in use.
+    pub slots_held: u64,
+    /// Packet slots in all.
+    pub slots: u64,
+}
+
+impl Statistics {
+    /// All zero; allocates its histograms, so made off the worker.
+    pub fn new() -> Statistics {
+        let histogram =
+            || Histogram::new_with_bounds(1, LONGEST_US, 2).expect("bounds are constants in the valid range");
+        Statistics {
+            counters: [0; Metric::COUNT],
+            drops: [0; DropReason::COUNT],
+            box_delay_us: histogram(),
+            turn_us: histogram(),
+            endpoints: 0,
+            conferences: 0,
+            slots_held: 0,
+            slots: 0,
+        }
+    }
+
+    /// The value of a counter.
+    pub fn counter(&self, metric: Metric) -> u64 {
+        self.counters[metric as usize]
+    }
+
+    /// Datagrams and packets that ended for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// All drops together.
+    pub fn dropped_total(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+
+    /// Accounting: every datagram that came in was published, consumed, handed over or dropped.
+    pub fn balanced(&self) -> bool {
+        let came = self.counter(Metric::DatagramsReceived) + self.counter(Metric::DatagramsAdopted);
+        let went = self.counter(Metric::PacketsPublished)
+            + self.counter(Metric::DatagramsConsumed)
+            + self.counter(Metric::DatagramsHandedOver)
+            + self.dropped_total();
+        came == went
+    }
+
+    pub(crate) fn count(&mut self, metric: Metric) {
+        self.counters[metric as usize] += 1;
+    }
+
+    pub(crate) fn add(&mut self, metric: Metric, amount: u64) {
+        self.counters[metric as usize] += amount;
+    }
+
+    pub(crate) fn set(&mut self, metric: Metric, value: u64) {
+        self.counters[metric as usize] = value;
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+    }
+
+    /// Copy into `to` without allocating: both histograms have the same bounds.
+    pub(crate) fn copy_to(&self, to: &mut Statistics) {
+        to.counters = self.counters;
+        to.drops = self.drops;
+        for (own, copy) in [(&self.box_delay_us, &mut to.box_delay_us), (&self.turn_us, &mut to.turn_us)] {
+            copy.reset();
+            // Cannot fail: the bounds are equal.
+            let _ = copy.add(own);
+        }
+        to.endpoints = self.endpoints;
+        to.conferences = self.conferences;
+        to.slots_held = self.slots_held;
+        to.slots = self.slots;
+    }
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics::new()
+    }
+}
+
+/// Delays are recorded up to a second; what is longer counts as a second.
+const LONGEST_US: u64 = 1_000_000;
