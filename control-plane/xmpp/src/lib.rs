@@ -8,6 +8,10 @@ pub mod error;
 pub mod ns;
 pub mod parse;
 pub mod stanza;
+pub mod stream_management;
+pub mod streams;
+pub mod uuid;
+pub mod websocket;
 
 /// Addresses (RFC 7622), prepared once when they are parsed.
 pub mod jid {
@@ -16,3 +20,4 @@ pub mod jid {
 
 pub use element::{Element, Node};
 pub use parse::{ParseError, parse, parse_within};
+pub use streams::{ConnectionId, SessionId, Streams};

@@ -1,0 +1,1 @@
+//! One room (XEP-0045, with the rules that Jitsi clients rely on).

@@ -1,0 +1,191 @@
+//! Counters and the queue of what the client has not confirmed (XEP-0198).
+
+use std::collections::VecDeque;
+
+use crate::{Element, ns};
+
+/// Stanzas kept for a client that has not confirmed them.
+pub const UNACKED_STANZAS_MAX: usize = 256;
+/// Bytes kept for a client that has not confirmed them.
+pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
+/// Stanzas after which the client is asked for its count.
+pub const REQUEST_EVERY: u32 = 5;
+
+/// The client confirmed what was never sent, or asks for what is no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("acknowledgement out of range")]
+pub struct OutOfRange;
+
+/// Both counters of a managed stream and the stanzas that may have to be sent again.
+///
+/// A full queue forgets its oldest stanza instead of ending the stream: joining a room of hundreds is one long burst.
+/// Only a resumption that needs a forgotten stanza then fails.
+#[derive(Debug)]
+pub struct Management {
+    id: String,
+    received: u32,
+    acknowledged: u32,
+    forgotten: u32,
+    unacked: VecDeque<String>,
+    bytes: usize,
+    since_request: u32,
+}
+
+impl Management {
+    /// A stream that was just enabled; `id` is its unguessable resumption id of `[A-Za-z0-9_-]`.
+    pub fn new(id: String) -> Management {
+        Management {
+            id,
+            received: 0,
+            acknowledged: 0,
+            forgotten: 0,
+            unacked: VecDeque::new(),
+            bytes: 0,
+            since_request: 0,
+        }
+    }
+
+    /// The resumption id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Counts a stanza from the client.
+    pub fn received(&mut self) {
+        self.received = self.received.wrapping_add(1);
+    }
+
+    /// Counts and keeps a stanza to the client. True when it is time to ask for the client's count.
+    pub fn sent(&mut self, stanza: String) -> bool {
+        self.bytes += stanza.len();
+        self.unacked.push_back(stanza);
+        while self.unacked.len() > UNACKED_STANZAS_MAX || self.bytes > UNACKED_BYTES_MAX {
+            let Some(oldest) = self.unacked.pop_front() else { break };
+            self.bytes -= oldest.len();
+            self.forgotten = self.forgotten.wrapping_add(1);
+        }
+        self.since_request += 1;
+        if self.since_request < REQUEST_EVERY {
+            return false;
+        }
+        self.since_request = 0;
+        true
+    }
+
+    /// The client has handled `h` stanzas in all (modulo 2^32, XEP-0198 §4).
+    pub fn acknowledge(&mut self, h: u32) -> Result<(), OutOfRange> {
+        let newly = h.wrapping_sub(self.acknowledged);
+        let outstanding = self.forgotten as usize + self.unacked.len();
+        if newly as usize > outstanding {
+            return Err(OutOfRange);
+        }
+        self.acknowledged = h;
+        for _ in 0..newly {
+            if self.forgotten > 0 {
+                self.forgotten -= 1;
+            } else if let Some(stanza) = self.unacked.pop_front() {
+                self.bytes -= stanza.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// The client took up the stream after handling `h` stanzas: what it must be sent again, oldest first.
+    pub fn resume(&mut self, h: u32) -> Result<impl Iterator<Item = &str>, OutOfRange> {
+        self.acknowledge(h)?;
+        if self.forgotten > 0 {
+            return Err(OutOfRange);
+        }
+        self.since_request = 0;
+        Ok(self.unacked.iter().map(String::as_str))
+    }
+
+    /// Stanzas handled from the client, modulo 2^32.
+    pub fn handled(&self) -> u32 {
+        self.received
+    }
+
+    /// `<a/>`: how many stanzas were handled.
+    pub fn answer(&self) -> Element {
+        Element::new("a", ns::SM).attr("h", self.received.to_string())
+    }
+}
+
+/// `<r/>`: asks the client for its count.
+pub fn request() -> Element {
+    Element::new("r", ns::SM)
+}
+
+/// `<enabled/>` with resumption.
+pub fn enabled(id: &str, max_seconds: u64) -> Element {
+    Element::new("enabled", ns::SM).attr("resume", "true").attr("id", id).attr("max", max_seconds.to_string())
+}
+
+/// `<resumed/>`.
+pub fn resumed(previd: &str, h: u32) -> Element {
+    Element::new("resumed", ns::SM).attr("previd", previd).attr("h", h.to_string())
+}
+
+/// `<failed/>` with the stanza error condition `name`.
+pub fn failed(name: &str) -> Element {
+    Element::new("failed", ns::SM).with(Element::new(name, ns::STANZA_ERRORS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(count: u32) -> Management {
+        let mut management = Management::new("x".into());
+        for i in 0..count {
+            management.sent(i.to_string());
+        }
+        management
+    }
+
+    #[test]
+    fn the_fifth_stanza_asks_for_an_acknowledgement() {
+        let mut management = Management::new("x".into());
+        let asks: Vec<bool> = (0..11).map(|i| management.sent(i.to_string())).collect();
+        assert_eq!(
+            asks.iter().enumerate().filter(|(_, asks)| **asks).map(|(i, _)| i).collect::<Vec<_>>(),
+            [4, 9]
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_releases_what_it_covers() {
+        let mut management = filled(7);
+        management.acknowledge(5).expect("five were sent");
+        assert_eq!(management.resume(6).expect("six were sent").collect::<Vec<_>>(), ["6"]);
+    }
+
+    #[test]
+    fn an_acknowledgement_beyond_what_was_sent_or_backwards_is_refused() {
+        assert_eq!(filled(3).acknowledge(4), Err(OutOfRange));
+        let mut management = filled(3);
+        management.acknowledge(2).expect("three were sent");
+        assert_eq!(management.acknowledge(1), Err(OutOfRange));
+    }
+
+    #[test]
+    fn a_forgotten_stanza_makes_only_the_resumption_that_needs_it_fail() {
+        let count = UNACKED_STANZAS_MAX as u32 + 3;
+        assert!(filled(count).resume(2).is_err());
+        assert_eq!(filled(count).resume(3).expect("all kept").count(), UNACKED_STANZAS_MAX);
+        let mut management = filled(1);
+        management.sent("y".repeat(UNACKED_BYTES_MAX));
+        assert!(management.resume(0).is_err());
+        assert!(management.bytes <= UNACKED_BYTES_MAX);
+    }
+
+    #[test]
+    fn counters_wrap_at_two_to_the_thirty_second() {
+        let mut management = filled(0);
+        management.acknowledged = u32::MAX;
+        management.sent("a".into());
+        management.sent("b".into());
+        management.acknowledge(0).expect("one more after the wrap");
+        assert_eq!(management.unacked, ["b"]);
+    }
+}
