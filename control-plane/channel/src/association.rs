@@ -298,8 +298,7 @@ impl Association {
     fn drain_dtls(&mut self, now: Timestamp) {
         let mut connected = false;
         let mut closed = false;
-        loop {
-            let Some(dtls) = self.phase.dtls() else { break };
+        while let Some(dtls) = self.phase.dtls() {
             match dtls.poll_output(&mut self.scratch) {
                 dimpl::Output::Timeout(at) => {
                     self.dtls_timeout = Some(at);

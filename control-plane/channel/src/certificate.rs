@@ -27,6 +27,7 @@ impl Certificate {
         // The peer proved its address by ICE before a datagram gets here, so a cookie round trip would buy nothing.
         let config = dimpl::Config::builder()
             .mtu(MTU)
+            .max_queue_rx(RECORDS_PER_DATAGRAM_MAX)
             .use_server_cookie(false)
             .require_client_certificate(true)
             .handshake_timeout(HANDSHAKE_TIMEOUT)
@@ -65,6 +66,10 @@ pub enum CertificateError {
 
 /// Largest datagram that is sent: what every path of today's internet carries, and what browsers assume.
 pub(crate) const MTU: usize = 1_200;
+
+/// Records are read out after every datagram; this many of the shortest fit into one of 1,500 bytes. A full queue is the end
+/// of an association.
+const RECORDS_PER_DATAGRAM_MAX: usize = 128;
 
 /// First retransmission of a flight. RFC 6347 §4.2.4.1 says a second and allows less where delay matters: a lost datagram
 /// here is a second of black picture.
