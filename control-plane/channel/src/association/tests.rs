@@ -69,8 +69,8 @@ fn a_wrong_fingerprint_ends_it_and_no_key_leaves() {
         fingerprint.value[31] ^= 1;
         fingerprint
     };
-    type Signalled = Vec<Fingerprint>;
-    let table: [(&str, &dyn Fn(&World) -> Signalled, Mismatch); 3] = [
+    type Signalled<'a> = &'a dyn Fn(&World) -> Vec<Fingerprint>;
+    let table: [(&str, Signalled<'_>, Mismatch); 3] = [
         ("one bit off", &|world| vec![wrong(world)], Mismatch::Different),
         ("none", &|_| vec![], Mismatch::NoAcceptableHash),
         (

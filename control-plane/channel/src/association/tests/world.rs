@@ -115,7 +115,7 @@ impl World {
 
     pub(super) fn texts(&self) -> Vec<&str> {
         let text = |output| match output {
-            &Output::Text(ref text) => Some(text.as_str()),
+            Output::Text(text) => Some(text.as_str()),
             _ => None,
         };
         self.outputs.iter().filter_map(text).collect()
