@@ -114,10 +114,12 @@ impl World {
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {
-        let text = |output| match output {
-            Output::Text(text) => Some(text.as_str()),
-            _ => None,
-        };
+        fn text(output: &Output) -> Option<&str> {
+            match output {
+                Output::Text(text) => Some(text.as_str()),
+                _ => None,
+            }
+        }
         self.outputs.iter().filter_map(text).collect()
     }
 
