@@ -1,15 +1,21 @@
 //! The whole server behind the sockets: takes stanzas, requests and reports, finds who they are for, and hands out
 //! what follows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use contract::{Command, EndpointId, Report, Timestamp};
+use contract::{Command, Duration, EndpointId, Report, Timestamp};
 use xmpp::Element;
 pub use xmpp::SessionId;
-use xmpp::jid::FullJid;
+use xmpp::jid::{BareJid, FullJid};
 
 use crate::association;
-use crate::focus::{ConferenceAnswer, ConferenceRefusal, ConferenceRequest, Focus, FocusConfig, Random};
+use crate::focus::{
+    self, ConferenceAnswer, ConferenceRefusal, ConferenceRequest, Focus, FocusConfig, Random,
+};
+use crate::room::{self, Affiliation, Clock, FOCUS_NICK, Occupant, Policy, Room};
+
+mod dispatch;
 
 /// The addresses of this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +42,28 @@ pub struct Config {
     pub domains: Domains,
     /// The focus and the local bridge.
     pub focus: FocusConfig,
+    /// What holds in every room.
+    pub policy: Policy,
     /// Rooms at a time.
     pub rooms_max: usize,
-    /// Occupants of one room, the focus not counted.
-    pub occupants_max: usize,
+    /// After how long a room without participants is forgotten, should the focus not end it before.
+    pub empty_room_after: Duration,
+    /// Milliseconds since 1970 when `now` is zero.
+    pub unix_ms_at_zero: u64,
+}
+
+impl Config {
+    /// The defaults for a server at `domains`, started `unix_ms_at_zero` milliseconds after 1970.
+    pub fn new(domains: Domains, focus: FocusConfig, unix_ms_at_zero: u64) -> Config {
+        Config {
+            domains,
+            focus,
+            policy: Policy { occupants_max: 500, nick_from_localpart: false },
+            rooms_max: 10_000,
+            empty_room_after: Duration::from_secs(120),
+            unix_ms_at_zero,
+        }
+    }
 }
 
 /// What came in.
@@ -129,14 +153,41 @@ pub struct Snapshot {
 pub struct Signaling {
     config: Config,
     focus: Focus,
+    sessions: HashMap<SessionId, Session>,
+    rooms: HashMap<BareJid, Room>,
+    meeting_ids: MeetingIds,
+    sweep_at: Timestamp,
     outputs: VecDeque<Output>,
 }
 
+/// A bound client.
+struct Session {
+    jid: FullJid,
+    query_room: Option<String>,
+    rooms: Vec<BareJid>,
+}
+
+/// Sessions at a time; the streams have their own, lower limit.
+const SESSIONS_MAX: usize = 100_000;
+/// Rooms that one session may be in: the main room, its lobby and a breakout room, with room to spare.
+const ROOMS_PER_SESSION_MAX: usize = 8;
+/// How often empty rooms are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
 impl Signaling {
     /// A server without sessions and rooms.
-    pub fn new(config: Config, random: Random) -> Signaling {
+    pub fn new(config: Config, mut random: Random) -> Signaling {
+        let meeting_ids = MeetingIds::new(&mut random);
         let focus = Focus::new(config.focus.clone(), random);
-        Signaling { config, focus, outputs: VecDeque::new() }
+        Signaling {
+            config,
+            focus,
+            sessions: HashMap::new(),
+            rooms: HashMap::new(),
+            meeting_ids,
+            sweep_at: Timestamp::NEVER,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// The focus, for questions that change nothing.
@@ -149,18 +200,36 @@ impl Signaling {
         &self.config
     }
 
+    /// All rooms, in no order.
+    pub fn rooms(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.values()
+    }
+
+    /// The room that the URL of a session named: what commands to domain services are about.
+    pub fn query_room(&self, session: SessionId) -> Option<&str> {
+        self.sessions.get(&session)?.query_room.as_deref()
+    }
+
     /// Takes one input; afterwards take [`Signaling::poll_output`] until `None`.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {
+            Input::SessionOpened { session, jid, query_room } => {
+                self.session_opened(session, jid, query_room)
+            }
+            Input::SessionClosed { session } => {
+                self.leave_all(session, None, now);
+                self.sessions.remove(&session);
+            }
+            Input::Stanza { session, stanza } => self.stanza(session, stanza, now),
             Input::ConferenceRequest { token, request } => {
-                let answer = self.focus.conference_requested(&request, now);
+                let answer = self.conference(&request, now);
                 self.outputs.push_back(Output::ConferenceAnswer { token, answer });
             }
             Input::Report(report) => self.focus.report(report, now),
             Input::Association(event) => self.focus.association(event, now),
             Input::Refused { endpoint } => self.focus.refused(endpoint, now),
-            Input::SessionOpened { .. } | Input::SessionClosed { .. } | Input::Stanza { .. } => {}
         }
+        self.obey_focus(now);
     }
 
     /// The next thing to do.
@@ -170,16 +239,196 @@ impl Signaling {
 
     /// When [`Signaling::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Timestamp {
-        self.focus.poll_timeout()
+        self.focus.poll_timeout().min(self.sweep_at)
     }
 
     /// Lets due timers fire.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        self.focus.handle_timeout(now);
+        if self.focus.poll_timeout() <= now {
+            self.focus.handle_timeout(now);
+            self.obey_focus(now);
+        }
+        if self.sweep_at <= now {
+            let limit = self.config.empty_room_after;
+            self.rooms.retain(|_, room| room.empty_since().is_none_or(|since| now.since(since) < limit));
+            self.sweep_at = if self.rooms.is_empty() { Timestamp::NEVER } else { now.after(SWEEP_EVERY) };
+        }
     }
 
     /// Sizes, for metrics.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::default()
+        Snapshot {
+            sessions: self.sessions.len(),
+            rooms: self.rooms.len(),
+            occupants: self.rooms.values().map(Room::participant_count).sum(),
+        }
+    }
+
+    fn session_opened(&mut self, session: SessionId, jid: FullJid, query_room: Option<String>) {
+        if self.sessions.len() >= SESSIONS_MAX {
+            return self
+                .outputs
+                .push_back(Output::CloseSession { session, condition: "resource-constraint" });
+        }
+        self.sessions.insert(session, Session { jid, query_room, rooms: Vec::new() });
+    }
+
+    /// Prepares a conference: the room exists and the focus is inside before anybody is told.
+    fn conference(
+        &mut self,
+        request: &ConferenceRequest,
+        now: Timestamp,
+    ) -> Result<ConferenceAnswer, ConferenceRefusal> {
+        let is_new = !self.rooms.contains_key(&request.room);
+        if is_new && self.rooms.len() >= self.config.rooms_max {
+            return Err(ConferenceRefusal::Full);
+        }
+        let answer = self.focus.conference_requested(request, now)?;
+        if is_new {
+            let fresh = Room::new(request.room.clone(), self.meeting_ids.next(), self.config.policy, now);
+            self.rooms.insert(request.room.clone(), fresh);
+            self.sweep_at = self.sweep_at.min(now.after(SWEEP_EVERY));
+        }
+        if answer.ready {
+            let (focus, clock, mut out) = (self.config.focus.focus_jid.clone(), self.clock(now), Vec::new());
+            if let Some(room) = self.rooms.get_mut(&request.room) {
+                room.focus_joined(focus, clock, &mut out);
+            }
+            self.apply(&request.room, out, now);
+        }
+        Ok(answer)
+    }
+
+    fn leave_all(&mut self, session: SessionId, farewell: Option<&Element>, now: Timestamp) {
+        let clock = self.clock(now);
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        for address in std::mem::take(&mut entry.rooms) {
+            let mut out = Vec::new();
+            if let Some(room) = self.rooms.get_mut(&address) {
+                room.leave(session, farewell, clock, &mut out);
+            }
+            self.apply(&address, out, now);
+        }
+    }
+
+    /// Passes on what a room wants done and tells the focus who came and went.
+    fn apply(&mut self, address: &BareJid, out: Vec<room::Output>, now: Timestamp) {
+        for output in out {
+            match output {
+                room::Output::Stanza { session, stanza } => {
+                    self.outputs.push_back(Output::Stanza { session, stanza });
+                }
+                room::Output::Joined { nick, session } => {
+                    if let Some(entry) = self.sessions.get_mut(&session) {
+                        entry.rooms.push(address.clone());
+                    }
+                    if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) {
+                        self.focus.occupant_joined(&seen_by_focus(address, occupant), now);
+                    }
+                }
+                room::Output::Changed { nick } => {
+                    if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) {
+                        self.focus.presence_changed(&seen_by_focus(address, occupant), now);
+                    }
+                }
+                room::Output::Left { nick, session } => {
+                    if let Some(entry) = self.sessions.get_mut(&session) {
+                        entry.rooms.retain(|room| room != address);
+                    }
+                    self.focus.occupant_left(address, &nick, now);
+                }
+            }
+        }
+        if self.rooms.get(address).is_some_and(Room::is_over) {
+            self.rooms.remove(address);
+        }
+    }
+
+    /// Does what the focus wants until it wants nothing more.
+    fn obey_focus(&mut self, now: Timestamp) {
+        while let Some(output) = self.focus.poll_output() {
+            let clock = self.clock(now);
+            let mut out = Vec::new();
+            let address = match output {
+                focus::Output::Command(command) => {
+                    self.outputs.push_back(Output::Command(command));
+                    continue;
+                }
+                focus::Output::Association(command) => {
+                    self.outputs.push_back(Output::Association(command));
+                    continue;
+                }
+                focus::Output::ToOccupant { room, nick, stanza } => {
+                    if let Some(entry) = self.rooms.get(&room) {
+                        entry.deliver(&nick, &entry.address(FOCUS_NICK), stanza, &mut out);
+                    }
+                    room
+                }
+                focus::Output::GrantOwner { room, nick } => {
+                    if let Some(entry) = self.rooms.get_mut(&room)
+                        && let Some(jid) = entry.occupant(&nick).map(|occupant| occupant.jid.to_bare())
+                    {
+                        entry.affiliate(&jid, Affiliation::Owner, None, None, clock, &mut out);
+                    }
+                    room
+                }
+                focus::Output::Presence { room, children } => {
+                    if let Some(entry) = self.rooms.get_mut(&room) {
+                        entry.focus_presence(children, &mut out);
+                    }
+                    room
+                }
+                focus::Output::DestroyRoom { room, reason } => {
+                    if let Some(entry) = self.rooms.get_mut(&room) {
+                        entry.destroy(Some(&reason), None, &mut out);
+                    }
+                    room
+                }
+            };
+            self.apply(&address, out, now);
+        }
+    }
+
+    fn clock(&self, now: Timestamp) -> Clock {
+        Clock { now, unix_ms: self.config.unix_ms_at_zero.saturating_add(now.as_millis()) }
     }
 }
+
+fn seen_by_focus<'a>(room: &'a BareJid, occupant: &'a Occupant) -> focus::Occupant<'a> {
+    focus::Occupant {
+        room,
+        nick: &occupant.nick,
+        real_jid: &occupant.jid,
+        presence: &occupant.presence,
+        moderator: occupant.is_moderator(),
+    }
+}
+
+/// Meeting ids: they name meetings in logs and are no secret, so a hash of a counter under a random seed will do.
+struct MeetingIds {
+    seed: [u8; 16],
+    issued: u64,
+}
+
+impl MeetingIds {
+    fn new(random: &mut Random) -> MeetingIds {
+        let mut seed = [0; 16];
+        random(&mut seed);
+        MeetingIds { seed, issued: 0 }
+    }
+
+    fn next(&mut self) -> String {
+        self.issued += 1;
+        let half = |half: u8| {
+            let mut hasher = DefaultHasher::new();
+            (self.seed, self.issued, half).hash(&mut hasher);
+            hasher.finish().to_be_bytes()
+        };
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(half(0).into_iter().chain(half(1))).for_each(|(to, from)| *to = from);
+        xmpp::uuid::v4(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

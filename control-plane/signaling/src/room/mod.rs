@@ -1,1 +1,228 @@
-//! One room (XEP-0045, with the rules that Jitsi clients rely on).
+//! One room (XEP-0045, with the rules that Jitsi clients rely on): only the focus makes it, real addresses are
+//! visible to all, presence is relayed verbatim, nicknames are fixed.
+
+use std::collections::{HashMap, VecDeque};
+
+use contract::Timestamp;
+use xmpp::jid::{BareJid, FullJid};
+use xmpp::{Element, SessionId, ns};
+
+use crate::stanza_error::Refusal;
+
+mod admin;
+mod history;
+mod info;
+mod message;
+mod occupant;
+mod owner;
+mod presence;
+
+pub use occupant::{Affiliation, Occupant};
+
+use history::History;
+use owner::Settings;
+
+/// The focus' nickname: clients take Jingle from no one else as the focus'.
+pub const FOCUS_NICK: &str = "focus";
+/// Bytes of a presence or message that a room relays.
+pub const STANZA_BYTES_MAX: usize = 64 * 1024;
+/// Joins that wait for the focus.
+const WAITING_MAX: usize = 500;
+/// Affiliations that a room remembers, those of present occupants included.
+const AFFILIATIONS_MAX: usize = 4_096;
+
+/// What a room wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Deliver a stanza.
+    Stanza {
+        /// To whom.
+        session: SessionId,
+        /// What, with addresses.
+        stanza: Element,
+    },
+    /// An occupant came in.
+    Joined {
+        /// Who.
+        nick: String,
+        /// Its session.
+        session: SessionId,
+    },
+    /// An occupant's presence or affiliation is another now.
+    Changed {
+        /// Whose.
+        nick: String,
+    },
+    /// An occupant is gone.
+    Left {
+        /// Who.
+        nick: String,
+        /// Its session.
+        session: SessionId,
+    },
+}
+
+/// Who sends a stanza: taken from the session, never from the stanza.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// Where answers go.
+    pub session: SessionId,
+    /// The real address.
+    pub jid: &'a FullJid,
+}
+
+/// What a room needs to know of the world at a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Monotonic time.
+    pub now: Timestamp,
+    /// Milliseconds since 1970, for stamps that people see.
+    pub unix_ms: u64,
+}
+
+/// What the server decides about every room.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Occupants, the focus not counted.
+    pub occupants_max: usize,
+    /// A nickname must be a prefix of the sender's local part, so that nobody takes the endpoint id of another.
+    pub nick_from_localpart: bool,
+}
+
+/// A room.
+#[derive(Debug)]
+pub struct Room {
+    jid: BareJid,
+    policy: Policy,
+    occupants: Vec<Occupant>,
+    affiliations: HashMap<BareJid, Affiliation>,
+    waiting: VecDeque<Waiting>,
+    settings: Settings,
+    history: History,
+    subject: Option<Element>,
+    meeting_id: String,
+    created_unix_ms: Option<u64>,
+    empty_since: Timestamp,
+    over: bool,
+}
+
+/// A join that came before the focus.
+#[derive(Debug)]
+struct Waiting {
+    session: SessionId,
+    jid: FullJid,
+    presence: Element,
+}
+
+impl Room {
+    /// An empty room; joins wait until [`Room::focus_joined`].
+    pub fn new(jid: BareJid, meeting_id: String, policy: Policy, now: Timestamp) -> Room {
+        Room {
+            jid,
+            policy,
+            occupants: Vec::new(),
+            affiliations: HashMap::new(),
+            waiting: VecDeque::new(),
+            settings: Settings::default(),
+            history: History::default(),
+            subject: None,
+            meeting_id,
+            created_unix_ms: None,
+            empty_since: now,
+            over: false,
+        }
+    }
+
+    /// The room's address.
+    pub fn jid(&self) -> &BareJid {
+        &self.jid
+    }
+
+    /// Everyone inside in the order of coming, the focus included.
+    pub fn occupants(&self) -> &[Occupant] {
+        &self.occupants
+    }
+
+    /// Occupants other than the focus.
+    pub fn participant_count(&self) -> usize {
+        self.occupants.iter().filter(|occupant| occupant.session.is_some()).count()
+    }
+
+    /// The occupant called `nick`.
+    pub fn occupant(&self, nick: &str) -> Option<&Occupant> {
+        self.occupants.iter().find(|occupant| occupant.nick == nick)
+    }
+
+    /// The occupant that belongs to `session`.
+    pub fn occupant_of(&self, session: SessionId) -> Option<&Occupant> {
+        self.occupants.iter().find(|occupant| occupant.session == Some(session))
+    }
+
+    /// Since when nobody but the focus was inside; `None` while somebody is.
+    pub fn empty_since(&self) -> Option<Timestamp> {
+        (self.participant_count() == 0).then_some(self.empty_since)
+    }
+
+    /// The focus came in as owner; joins that waited for it follow.
+    pub fn focus_joined(&mut self, jid: FullJid, clock: Clock, out: &mut Vec<Output>) {
+        if self.occupant(FOCUS_NICK).is_some() {
+            return;
+        }
+        let focus = Occupant {
+            nick: FOCUS_NICK.to_owned(),
+            jid,
+            session: None,
+            presence: Element::new("presence", ns::JABBER_CLIENT),
+            affiliation: Affiliation::Owner,
+        };
+        self.occupants.insert(0, focus);
+        while let Some(Waiting { session, jid, presence }) = self.waiting.pop_front() {
+            self.presence(Sender { session, jid: &jid }, &presence, clock, out);
+        }
+    }
+
+    /// The focus' presence has these children now.
+    pub fn focus_presence(&mut self, children: Vec<Element>, out: &mut Vec<Output>) {
+        let Some(at) = self.position(FOCUS_NICK) else { return };
+        let Some(focus) = self.occupants.get_mut(at) else { return };
+        focus.presence = Element::new("presence", ns::JABBER_CLIENT).with_all(children);
+        self.announce(at, out);
+    }
+
+    /// Sends `stanza` to an occupant, as if from the occupant or room `from`.
+    pub fn deliver(&self, nick: &str, from: &str, mut stanza: Element, out: &mut Vec<Output>) {
+        let Some(occupant) = self.occupant(nick) else { return };
+        let Some(session) = occupant.session else { return };
+        stanza.set_attribute("from", from);
+        stanza.set_attribute("to", occupant.jid.as_str());
+        out.push(Output::Stanza { session, stanza });
+    }
+
+    /// The address of the occupant `nick`.
+    pub fn address(&self, nick: &str) -> String {
+        format!("{}/{nick}", self.jid)
+    }
+
+    fn position(&self, nick: &str) -> Option<usize> {
+        self.occupants.iter().position(|occupant| occupant.nick == nick)
+    }
+
+    fn moderator(&self, sender: Sender<'_>) -> Result<&Occupant, Refusal> {
+        let occupant = self.occupant_of(sender.session).ok_or(Refusal::NotAModerator)?;
+        if occupant.is_moderator() { Ok(occupant) } else { Err(Refusal::NotAModerator) }
+    }
+}
+
+fn refuse(sender: Sender<'_>, request: &Element, refusal: Refusal, out: &mut Vec<Output>) {
+    if let Some(mut answer) = refusal.answer(request) {
+        answer.set_attribute("to", sender.jid.as_str());
+        out.push(Output::Stanza { session: sender.session, stanza: answer });
+    }
+}
+
+fn is_too_large(stanza: &Element) -> bool {
+    stanza.to_string().len() > STANZA_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! What a room tells about itself (XEP-0045 §6.4 and §15.5).
+
+use xmpp::{Element, ns};
+
+use super::Room;
+use crate::disco;
+
+impl Room {
+    /// The `disco#info` answer. Fields that do not apply are left out: clients take any text, even `0`, for true.
+    pub(super) fn info(&self) -> Element {
+        let name = self.jid.node().map(|node| node.as_str()).unwrap_or_default();
+        let secured =
+            if self.settings.password().is_some() { "muc_passwordprotected" } else { "muc_unsecured" };
+        let mut form = Element::new("x", ns::DATA_FORMS)
+            .attr("type", "result")
+            .with(field("FORM_TYPE", ns::MUC_ROOMINFO).attr("type", "hidden"))
+            .with(field("muc#roominfo_meetingId", &self.meeting_id));
+        if let Some(created) = self.created_unix_ms {
+            form.push(field("muc#roominfo_created_timestamp", &created.to_string()));
+        }
+        Element::new("query", ns::DISCO_INFO)
+            .with(disco::identity("conference", "text", name))
+            .with_all([ns::MUC, "muc_nonanonymous", "muc_open", secured].map(disco::feature))
+            .with(form)
+    }
+}
+
+/// A form field with one value (XEP-0004 §3.2).
+pub(super) fn field(var: &str, value: &str) -> Element {
+    Element::new("field", ns::DATA_FORMS)
+        .attr("var", var)
+        .with(Element::new("value", ns::DATA_FORMS).with_text(value))
+}

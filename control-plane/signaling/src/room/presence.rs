@@ -1,0 +1,243 @@
+//! Joining, updating presence and leaving (XEP-0045 §7).
+
+use xmpp::{Element, SessionId, ns};
+
+use super::occupant::{is_nick, sanitized};
+use super::{Affiliation, Clock, Occupant, Output, Room, Sender, WAITING_MAX, Waiting, is_too_large, refuse};
+use crate::secret::equal;
+use crate::stanza_error::Refusal;
+
+/// What a presence says about an occupant beside its own children.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notice<'a> {
+    /// The occupant goes.
+    pub(super) leaves: bool,
+    /// Status codes for everyone.
+    pub(super) statuses: &'a [u16],
+    /// Status codes for the occupant itself, beside 110.
+    pub(super) own_statuses: &'a [u16],
+    /// Who did it.
+    pub(super) actor: Option<&'a str>,
+    /// Why.
+    pub(super) reason: Option<&'a str>,
+}
+
+impl Room {
+    /// A presence addressed to an occupant of this room. `from` of `stanza` is the sender's real address already.
+    pub fn presence(&mut self, sender: Sender<'_>, stanza: &Element, clock: Clock, out: &mut Vec<Output>) {
+        let nick = stanza.attribute("to").and_then(|to| to.split_once('/')).map(|(_, nick)| nick.to_owned());
+        match stanza.attribute("type") {
+            None => {}
+            Some("unavailable") => return self.leave(sender.session, Some(stanza), clock, out),
+            Some(_) => return,
+        }
+        let Some(nick) = nick else {
+            return refuse(sender, stanza, Refusal::BadAddress, out);
+        };
+        if self.occupant(super::FOCUS_NICK).is_none() {
+            return self.wait(sender, stanza, out);
+        }
+        let joins = stanza.child("x", ns::MUC).is_some();
+        let result = match self.occupant_of(sender.session) {
+            Some(occupant) if occupant.nick != nick => Err(Refusal::NickIsFixed),
+            Some(_) if !joins => self.update(&nick, stanza, out),
+            Some(_) => {
+                // The client starts over: for everybody else it has left and come again.
+                self.leave(sender.session, None, clock, out);
+                self.join(sender, nick, stanza, clock, out)
+            }
+            None => self.join(sender, nick, stanza, clock, out),
+        };
+        if let Err(refusal) = result {
+            refuse(sender, stanza, refusal, out);
+        }
+    }
+
+    /// The occupant of `session` goes, by its own wish with `farewell`, or because its session is over.
+    pub fn leave(
+        &mut self,
+        session: SessionId,
+        farewell: Option<&Element>,
+        clock: Clock,
+        out: &mut Vec<Output>,
+    ) {
+        self.waiting.retain(|waiting| waiting.session != session);
+        let Some(at) = self.occupants.iter().position(|occupant| occupant.session == Some(session)) else {
+            return;
+        };
+        if let Some(occupant) = self.occupants.get_mut(at) {
+            let farewell = farewell.map(sanitized).filter(|farewell| !is_too_large(farewell));
+            occupant.presence = farewell.unwrap_or_else(|| Element::new("presence", ns::JABBER_CLIENT));
+        }
+        self.remove(at, Notice { leaves: true, ..Notice::default() }, clock, out);
+    }
+
+    /// Takes the occupant at `at` out of the room and tells everybody.
+    pub(super) fn remove(&mut self, at: usize, notice: Notice<'_>, clock: Clock, out: &mut Vec<Output>) {
+        let occupant = self.occupants.remove(at);
+        self.tell(&occupant, notice, out);
+        if self.participant_count() == 0 {
+            self.empty_since = clock.now;
+        }
+        if let Some(session) = occupant.session {
+            out.push(Output::Left { nick: occupant.nick, session });
+        }
+    }
+
+    /// Tells everybody the present state of the occupant at `at`.
+    pub(super) fn announce(&self, at: usize, out: &mut Vec<Output>) {
+        if let Some(occupant) = self.occupants.get(at) {
+            self.tell(occupant, Notice::default(), out);
+        }
+    }
+
+    /// Tells everybody about `occupant`, itself last.
+    pub(super) fn tell(&self, occupant: &Occupant, notice: Notice<'_>, out: &mut Vec<Output>) {
+        let presence = self.presence_of(occupant, notice, notice.statuses);
+        for other in self.occupants.iter().filter(|other| other.nick != occupant.nick) {
+            send(other, presence.clone(), out);
+        }
+        let statuses: Vec<u16> =
+            notice.own_statuses.iter().chain(notice.statuses).copied().chain([SELF]).collect();
+        send(occupant, self.presence_of(occupant, notice, &statuses), out);
+    }
+
+    /// The presence of `occupant` as others see it. The `muc#user` child comes first: clients take away the first
+    /// `x` and read the rest as properties.
+    fn presence_of(&self, occupant: &Occupant, notice: Notice<'_>, statuses: &[u16]) -> Element {
+        let role = if notice.leaves { "none" } else { occupant.affiliation.role() };
+        let mut item = Element::new("item", ns::MUC_USER)
+            .attr("affiliation", occupant.affiliation.name())
+            .attr("role", role)
+            .attr("jid", occupant.jid.as_str());
+        if let Some(actor) = notice.actor {
+            item.push(Element::new("actor", ns::MUC_USER).attr("nick", actor));
+        }
+        if let Some(reason) = notice.reason {
+            item.push(Element::new("reason", ns::MUC_USER).with_text(reason));
+        }
+        let codes =
+            statuses.iter().map(|code| Element::new("status", ns::MUC_USER).attr("code", code.to_string()));
+        let mut presence = occupant.presence.clone();
+        presence.push_front(Element::new("x", ns::MUC_USER).with(item).with_all(codes));
+        presence.set_attribute("from", self.address(&occupant.nick));
+        if notice.leaves {
+            presence.set_attribute("type", "unavailable");
+        }
+        presence
+    }
+
+    fn wait(&mut self, sender: Sender<'_>, stanza: &Element, out: &mut Vec<Output>) {
+        if self.waiting.len() >= WAITING_MAX {
+            return refuse(sender, stanza, Refusal::RoomFull, out);
+        }
+        self.waiting.retain(|waiting| waiting.session != sender.session);
+        let waiting = Waiting { session: sender.session, jid: sender.jid.clone(), presence: stanza.clone() };
+        self.waiting.push_back(waiting);
+    }
+
+    fn update(&mut self, nick: &str, stanza: &Element, out: &mut Vec<Output>) -> Result<(), Refusal> {
+        let presence = sanitized(stanza);
+        if is_too_large(&presence) {
+            return Err(Refusal::TooLarge);
+        }
+        let at = self.position(nick).ok_or(Refusal::NoSuchOccupant)?;
+        let occupant = self.occupants.get_mut(at).ok_or(Refusal::NoSuchOccupant)?;
+        if occupant.presence == presence {
+            return Ok(());
+        }
+        occupant.presence = presence;
+        self.announce(at, out);
+        out.push(Output::Changed { nick: nick.to_owned() });
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        sender: Sender<'_>,
+        nick: String,
+        stanza: &Element,
+        clock: Clock,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let affiliation = self.affiliation_of(sender);
+        self.admit(sender, &nick, affiliation, stanza)?;
+        let presence = sanitized(stanza);
+        if is_too_large(&presence) {
+            return Err(Refusal::TooLarge);
+        }
+        let newcomer =
+            Occupant { nick, jid: sender.jid.clone(), session: Some(sender.session), presence, affiliation };
+        for other in &self.occupants {
+            let presence = self.presence_of(other, Notice::default(), &[]);
+            send(&newcomer, presence, out);
+        }
+        self.tell(&newcomer, Notice { own_statuses: &[NON_ANONYMOUS], ..Notice::default() }, out);
+        self.welcome(&newcomer, stanza, out);
+        let nick = newcomer.nick.clone();
+        self.occupants.push(newcomer);
+        if self.participant_count() == 2 && self.created_unix_ms.is_none() {
+            self.created_unix_ms = Some(clock.unix_ms);
+        }
+        out.push(Output::Joined { nick, session: sender.session });
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        sender: Sender<'_>,
+        nick: &str,
+        affiliation: Affiliation,
+        stanza: &Element,
+    ) -> Result<(), Refusal> {
+        if self.occupant(nick).is_some() {
+            return Err(Refusal::NickTaken);
+        }
+        let localpart = sender.jid.node().map(|node| node.as_str()).unwrap_or_default();
+        if !is_nick(nick) || (self.policy.nick_from_localpart && !localpart.starts_with(nick)) {
+            return Err(Refusal::BadNick);
+        }
+        if affiliation == Affiliation::Outcast {
+            return Err(Refusal::Banned);
+        }
+        let asked = stanza.child("x", ns::MUC).and_then(|x| x.child("password", ns::MUC)).map(Element::text);
+        if let Some(password) = self.settings.password()
+            && !affiliation.is_moderator()
+            && !equal(asked.unwrap_or_default().as_bytes(), password.as_bytes())
+        {
+            return Err(Refusal::PasswordRequired);
+        }
+        if self.participant_count() >= self.policy.occupants_max {
+            return Err(Refusal::RoomFull);
+        }
+        Ok(())
+    }
+
+    /// History, then the subject, which ends the join (XEP-0045 §7.2.15).
+    fn welcome(&self, newcomer: &Occupant, stanza: &Element, out: &mut Vec<Output>) {
+        let asked = stanza.child("x", ns::MUC).and_then(|x| x.child("history", ns::MUC));
+        let asked = asked.and_then(|history| history.attribute("maxstanzas")?.parse().ok());
+        for message in self.history.last(asked) {
+            send(newcomer, message.clone(), out);
+        }
+        let subject = self.subject.clone().unwrap_or_else(|| {
+            Element::new("message", ns::JABBER_CLIENT)
+                .attr("type", "groupchat")
+                .attr("from", self.jid.as_str())
+                .with(Element::new("subject", ns::JABBER_CLIENT))
+        });
+        send(newcomer, subject, out);
+    }
+}
+
+/// Addresses `stanza` to `occupant`; nothing happens for the focus, which reads no stanzas.
+pub(super) fn send(occupant: &Occupant, mut stanza: Element, out: &mut Vec<Output>) {
+    let Some(session) = occupant.session else { return };
+    stanza.set_attribute("to", occupant.jid.as_str());
+    out.push(Output::Stanza { session, stanza });
+}
+
+/// Status: this presence is the recipient's own.
+const SELF: u16 = 110;
+/// Status: real addresses are visible to all.
+const NON_ANONYMOUS: u16 = 100;

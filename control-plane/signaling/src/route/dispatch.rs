@@ -1,0 +1,206 @@
+//! Finds who a client's stanza is for (RFC 6120 §10) and answers what the server itself is asked.
+
+use contract::Timestamp;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::stanza::{self, IqType, Kind};
+use xmpp::{Element, SessionId, ns};
+
+use super::{Output, ROOMS_PER_SESSION_MAX, Signaling};
+use crate::focus::{ConferenceAnswer, ConferenceRequest};
+use crate::room::{self, FOCUS_NICK};
+use crate::stanza_error::Refusal;
+use crate::{disco, services};
+
+/// Properties of a conference request that are looked at.
+const PROPERTIES_MAX: usize = 64;
+/// Longest room name; names are percent-encoded, so that a character may take nine bytes.
+const ROOM_NAME_BYTES_MAX: usize = 512;
+/// Rooms that focus implementations try each other's health with.
+const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";
+
+impl Signaling {
+    /// The room that `address` means: the one place where room names are normalised. `None` if it is no room here.
+    pub fn room_address(&self, address: &str) -> Option<BareJid> {
+        let jid = Jid::new(address).ok().filter(Jid::is_bare)?.into_bare();
+        let name = jid.node()?.as_str();
+        let named = name.len() <= ROOM_NAME_BYTES_MAX && !name.starts_with(HEALTH_CHECK_PREFIX);
+        (named && jid.domain().as_str() == self.config.domains.muc).then_some(jid)
+    }
+
+    /// A stanza from `session`. Its `from` becomes the session's address, whatever the client wrote.
+    pub(super) fn stanza(&mut self, session: SessionId, mut stanza: Element, now: Timestamp) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        stanza.set_attribute("from", entry.jid.as_str());
+        let Some(kind) = stanza::kind(&stanza) else {
+            // Only an IQ can be without kind; the RFC wants an answer to a wrong type as well.
+            return self.send(session, stanza::error_answer(&stanza, Refusal::Malformed.element()));
+        };
+        let is_request = matches!(kind, Kind::Iq(IqType::Get | IqType::Set));
+        if is_request && (stanza.attribute("id").is_none() || stanza.children().count() != 1) {
+            return self.refuse(session, &stanza, Refusal::Malformed);
+        }
+        let Some(to) = stanza.attribute("to") else {
+            return self.unaddressed(session, kind, &stanza, now);
+        };
+        let Ok(to) = Jid::new(to) else {
+            return self.refuse(session, &stanza, Refusal::BadAddress);
+        };
+        stanza.set_attribute("to", to.as_str());
+        let domain = to.domain().as_str();
+        let domains = &self.config.domains;
+        if domain == domains.muc && to.node().is_some() {
+            return self.to_room(session, kind, &to, &stanza, now);
+        }
+        let is_service = to.node().is_none() && to.is_bare();
+        match kind {
+            Kind::Iq(_) if is_service && domain == domains.main => self.to_server(session, &stanza),
+            Kind::Iq(_) if is_service && domain == domains.focus => self.to_focus(session, &stanza, now),
+            Kind::Iq(_) if is_service && domain == domains.muc => {
+                self.discovered(session, &stanza, disco::room_service());
+            }
+            // Presence outside of rooms is for contacts, which nobody has here.
+            Kind::Presence => {}
+            _ => self.refuse(session, &stanza, Refusal::Unserved),
+        }
+    }
+
+    fn unaddressed(&mut self, session: SessionId, kind: Kind, stanza: &Element, now: Timestamp) {
+        match kind {
+            Kind::Iq(_) => self.to_server(session, stanza),
+            // Clients say goodbye to everybody at once when they disconnect.
+            Kind::Presence if stanza.attribute("type") == Some("unavailable") => {
+                self.leave_all(session, Some(stanza), now);
+            }
+            Kind::Presence => {}
+            Kind::Message => self.refuse(session, stanza, Refusal::Unserved),
+        }
+    }
+
+    fn to_server(&mut self, session: SessionId, iq: &Element) {
+        let Some(payload) = iq.children().next() else { return };
+        let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
+        let answer = match (payload.name(), payload.ns()) {
+            ("ping", ns::PING) if is_get => None,
+            ("query", ns::DISCO_INFO) if is_get => Some(disco::main_domain()),
+            ("query", ns::DISCO_ITEMS) if is_get => Some(Element::new("query", ns::DISCO_ITEMS)),
+            ("services", ns::EXTDISCO_2 | ns::EXTDISCO_1) if is_get => Some(services::services(payload.ns())),
+            _ => return self.refuse(session, iq, Refusal::Unserved),
+        };
+        self.send(session, stanza::iq_result(iq).with_all(answer));
+    }
+
+    fn to_focus(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
+        if stanza::kind(iq) != Some(Kind::Iq(IqType::Set)) {
+            return self.discovered(session, iq, disco::focus());
+        }
+        let Some(conference) = iq.child("conference", ns::FOCUS) else {
+            return self.refuse(session, iq, Refusal::Unserved);
+        };
+        let room = conference.attribute("room").and_then(|room| self.room_address(room));
+        let Some(room) = room else {
+            return self.refuse(session, iq, Refusal::Malformed);
+        };
+        let request = ConferenceRequest {
+            room,
+            machine_uid: conference.attribute("machine-uid").map(str::to_owned),
+            properties: properties(conference),
+        };
+        match self.conference(&request, now) {
+            Ok(answer) => {
+                let answer = conference_element(&request.room, &answer);
+                self.send(session, stanza::iq_result(iq).with(answer));
+            }
+            Err(_) => self.refuse(session, iq, Refusal::ServerFull),
+        }
+    }
+
+    fn to_room(&mut self, session: SessionId, kind: Kind, to: &Jid, stanza: &Element, now: Timestamp) {
+        let clock = self.clock(now);
+        let address = to.to_bare();
+        let Some(entry) = self.sessions.get(&session) else { return };
+        let sender = room::Sender { session, jid: &entry.jid };
+        let Some(room) = self.rooms.get_mut(&address) else {
+            return match kind {
+                Kind::Presence if stanza.attribute("type").is_none() => {
+                    self.refuse(session, stanza, Refusal::CreationRestricted);
+                }
+                Kind::Presence => {}
+                _ => self.refuse(session, stanza, Refusal::NoSuchRoom),
+            };
+        };
+        let mut out = Vec::new();
+        match (kind, to.resource()) {
+            (Kind::Presence, _) => {
+                let is_elsewhere =
+                    entry.rooms.len() >= ROOMS_PER_SESSION_MAX && !entry.rooms.contains(&address);
+                if is_elsewhere && stanza.attribute("type").is_none() {
+                    return self.refuse(session, stanza, Refusal::ServerFull);
+                }
+                room.presence(sender, stanza, clock, &mut out);
+            }
+            (Kind::Message, _) => room.message(sender, stanza, clock, &mut out),
+            (Kind::Iq(_), None) => room.iq(sender, stanza, clock, &mut out),
+            (Kind::Iq(_), Some(nick)) if nick.as_str() == FOCUS_NICK => {
+                return self.to_focus_occupant(session, &address, stanza, now);
+            }
+            (Kind::Iq(_), Some(nick)) => room.relay_iq(sender, nick.as_str(), stanza, &mut out),
+        }
+        self.apply(&address, out, now);
+    }
+
+    /// An IQ to `room/focus`, from the sender's occupant address.
+    fn to_focus_occupant(&mut self, session: SessionId, room: &BareJid, iq: &Element, now: Timestamp) {
+        let entry = self.rooms.get(room);
+        let Some((entry, occupant)) = entry.and_then(|room| Some((room, room.occupant_of(session)?))) else {
+            return self.refuse(session, iq, Refusal::NotAnOccupant);
+        };
+        let nick = occupant.nick.clone();
+        let mut iq = iq.clone();
+        iq.set_attribute("from", entry.address(&nick));
+        if crate::stanza_error::is_request(&iq) {
+            self.focus.iq(room, &nick, &iq, now);
+        } else {
+            self.focus.iq_answer(room, &nick, &iq, now);
+        }
+    }
+
+    fn discovered(&mut self, session: SessionId, iq: &Element, info: Element) {
+        let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
+        if is_get && iq.child("query", ns::DISCO_INFO).is_some() {
+            self.send(session, stanza::iq_result(iq).with(info));
+        } else {
+            self.refuse(session, iq, Refusal::Unserved);
+        }
+    }
+
+    fn refuse(&mut self, session: SessionId, request: &Element, refusal: Refusal) {
+        if let Some(answer) = refusal.answer(request) {
+            self.send(session, answer);
+        }
+    }
+
+    fn send(&mut self, session: SessionId, mut stanza: Element) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        stanza.set_attribute("to", entry.jid.as_str());
+        self.outputs.push_back(Output::Stanza { session, stanza });
+    }
+}
+
+fn properties(conference: &Element) -> Vec<(String, String)> {
+    let properties = conference.children_named("property", ns::FOCUS).take(PROPERTIES_MAX);
+    let pairs = properties.filter_map(|property| {
+        Some((property.attribute("name")?.to_owned(), property.attribute("value")?.to_owned()))
+    });
+    pairs.collect()
+}
+
+fn conference_element(room: &BareJid, answer: &ConferenceAnswer) -> Element {
+    let properties = answer.properties.iter().map(|(name, value)| {
+        Element::new("property", ns::FOCUS).attr("name", name.as_str()).attr("value", value.as_str())
+    });
+    Element::new("conference", ns::FOCUS)
+        .attr("room", room.as_str())
+        .attr("ready", if answer.ready { "true" } else { "false" })
+        .attr("focusjid", answer.focus_jid.as_str())
+        .with_all(properties)
+}
