@@ -43,6 +43,8 @@ metrics! {
     PacketsFromMesh = "packets_from_mesh",
     /// Media packets passed to another worker of the conference.
     PacketsToMesh = "packets_to_mesh",
+    /// Media packets that another worker of the conference did not get, as the ring was full.
+    PacketsLostToMesh = "packets_lost_to_mesh",
     /// Media packets sent to receivers, retransmissions included.
     PacketsForwarded = "packets_forwarded",
     /// Media packets retransmitted on a receiver's NACK.

@@ -8,6 +8,6 @@ pub mod spsc;
 pub mod wake;
 
 pub use arena::{Arena, SLOT_BYTES, Slot};
-pub use mesh::{Mesh, Port};
+pub use mesh::{Inbox, Mesh, Port};
 pub use spsc::Full;
 pub use wake::{Sleeper, Wake, Waker};

@@ -10,6 +10,11 @@ pub struct Port<T> {
     worker: usize,
     /// By receiving worker; `None` for itself.
     senders: Vec<Option<Producer<T>>>,
+    inbox: Inbox<T>,
+}
+
+/// The receiving half of a [`Port`].
+pub struct Inbox<T> {
     /// By sending worker; `None` for itself.
     receivers: Vec<Option<Consumer<T>>>,
     /// The worker that `receive_each` begins with, so that none is always served last.
@@ -23,15 +28,14 @@ impl Mesh {
             .map(|worker| Port {
                 worker,
                 senders: (0..workers).map(|_| None).collect(),
-                receivers: (0..workers).map(|_| None).collect(),
-                first: 0,
+                inbox: Inbox { receivers: (0..workers).map(|_| None).collect(), first: 0 },
             })
             .collect();
         for from in 0..workers {
             for to in (0..workers).filter(|to| *to != from) {
                 let (producer, consumer) = ring(capacity);
                 ports[from].senders[to] = Some(producer);
-                ports[to].receivers[from] = Some(consumer);
+                ports[to].inbox.receivers[from] = Some(consumer);
             }
         }
         ports
@@ -72,6 +76,30 @@ impl<T> Port<T> {
         }
     }
 
+    /// Takes the receiving half out, so that records can be read in place while answers are written. The port is left
+    /// without; give it back with [`Port::put_inbox`].
+    pub fn take_inbox(&mut self) -> Inbox<T> {
+        std::mem::replace(&mut self.inbox, Inbox { receivers: Vec::new(), first: 0 })
+    }
+
+    /// Puts the receiving half back.
+    pub fn put_inbox(&mut self, inbox: Inbox<T>) {
+        self.inbox = inbox;
+    }
+
+    /// See [`Inbox::receive_each`].
+    #[inline]
+    pub fn receive_each(&mut self, max: usize, read: impl FnMut(usize, &mut T)) -> usize {
+        self.inbox.receive_each(max, read)
+    }
+
+    /// Whether nothing published waits for this worker: the check before sleeping.
+    pub fn is_empty(&self) -> bool {
+        self.inbox.receivers.iter().flatten().all(Consumer::is_empty)
+    }
+}
+
+impl<T> Inbox<T> {
     /// Lets `read` see at most `max` records that came from other workers, with the worker each came from; in order
     /// per sender, senders in turn. Gives how many there were.
     #[inline]
@@ -86,10 +114,5 @@ impl<T> Port<T> {
         }
         self.first = (self.first + 1) % workers.max(1);
         count
-    }
-
-    /// Whether nothing published waits for this worker: the check before sleeping.
-    pub fn is_empty(&self) -> bool {
-        self.receivers.iter().flatten().all(Consumer::is_empty)
     }
 }
