@@ -1,8 +1,19 @@
 //! ICE (RFC 8445): one full agent, one stream, one component, with consent (RFC 7675) and moving peers.
 
+mod agent;
+mod answer;
 pub mod candidate;
+mod check;
+mod credentials;
+mod nomination;
+mod sources;
+#[cfg(test)]
+mod tests;
+
 
 use contract::Timestamp;
+
+pub(crate) use agent::Agent;
 
 use crate::path::Path;
 

@@ -211,7 +211,7 @@ impl Protection {
             Protection::CounterMode { key, mac, salt } => {
                 let text = packet.get_mut(header_len..).ok_or(Failed)?;
                 key.apply(counter(salt, ssrc, index), text)?;
-                tag.copy_from_slice(&mac.sign([packet, &roll_over(index)]));
+                tag.copy_from_slice(&mac.sign_80([packet, &roll_over(index)]));
             }
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Protection {
                 key.open(aead_nonce(salt, ssrc, index), header, text, tag, payload)
             }
             Protection::CounterMode { key, mac, salt } => {
-                if !mac.verify([packet, &roll_over(index)], tag) || payload.len() != text.len() {
+                if !mac.verify_80([packet, &roll_over(index)], tag) || payload.len() != text.len() {
                     return Err(Failed);
                 }
                 payload.copy_from_slice(text);
@@ -269,7 +269,7 @@ impl Protection {
                 let text = packet.get_mut(SRTCP_CLEAR_BYTES..).ok_or(Failed)?;
                 key.apply(counter(salt, ssrc, u64::from(index)), text)?;
                 index_at.copy_from_slice(&word);
-                tag.copy_from_slice(&mac.sign([signed, &[]]));
+                tag.copy_from_slice(&mac.sign_80([signed, &[]]));
             }
         }
         Ok(())
@@ -288,7 +288,7 @@ impl Protection {
             }
             Protection::CounterMode { key, mac, salt } => {
                 let (signed, tag) = packet.split_at_checked(len + SRTCP_INDEX_BYTES).ok_or(Failed)?;
-                if !mac.verify([signed, &[]], tag) {
+                if !mac.verify_80([signed, &[]], tag) {
                     return Err(Failed);
                 }
                 text.copy_from_slice(sealed);

@@ -5,7 +5,7 @@
 
 mod context;
 mod key_derivation;
-mod provider;
+pub(crate) mod provider;
 mod replay_window;
 
 pub use context::{Refused, Session};

@@ -88,19 +88,26 @@ impl Mac {
         Mac(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key))
     }
 
-    /// The first 80 bits over the concatenation of `parts`.
-    pub(crate) fn sign(&self, parts: [&[u8]; 2]) -> [u8; 10] {
+    /// The tag over the concatenation of `parts`.
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 20] {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
             context.update(part);
         }
         let tag = context.sign();
+        // The algorithm's tag has 20 bytes; a shorter one would come out padded and never verify.
         core::array::from_fn(|i| tag.as_ref().get(i).copied().unwrap_or_default())
     }
 
-    /// Whether `tag` is that of `parts`, in constant time.
-    pub(crate) fn verify(&self, parts: [&[u8]; 2], tag: &[u8]) -> bool {
-        equal(&self.sign(parts), tag)
+    /// The first 80 bits of the tag (RFC 3711 §4.2.1).
+    pub(crate) fn sign_80(&self, parts: [&[u8]; 2]) -> [u8; 10] {
+        let tag = self.sign(&parts);
+        core::array::from_fn(|i| tag[i])
+    }
+
+    /// Whether `tag` is the first 80 bits of that of `parts`, in constant time.
+    pub(crate) fn verify_80(&self, parts: [&[u8]; 2], tag: &[u8]) -> bool {
+        equal(&self.sign_80(parts), tag)
     }
 }
 

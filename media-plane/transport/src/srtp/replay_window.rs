@@ -1,7 +1,7 @@
 //! Packet indices and the replay list (RFC 3711 §3.3.1, §3.3.2).
 
 /// The largest RTP index: 32 bits of roll-over counter, 16 of sequence number. No key outlives it (RFC 3711 §9.2).
-pub const INDEX_MAX: u64 = (1 << 48) - 1;
+pub(super) const INDEX_MAX: u64 = (1 << 48) - 1;
 
 /// What a window says about an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,8 @@ mod tests {
             (3_977, Verdict::Fresh),
             (3_976, Verdict::Old),
             (6_000, Verdict::Fresh),
-            (4_999, Verdict::Old),
+            (4_976, Verdict::Old),
+            (4_999, Verdict::Seen),
             (5_000, Verdict::Seen),
             (5_001, Verdict::Fresh),
             (1 << 40, Verdict::Fresh),
