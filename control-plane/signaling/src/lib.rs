@@ -2,12 +2,17 @@
 #![forbid(unsafe_code)]
 
 pub mod association;
+pub mod bridge_channel;
+pub mod colibri2;
 mod disco;
 pub mod focus;
+pub mod jingle;
+mod random;
 pub mod room;
 pub mod route;
 mod secret;
 mod services;
+pub mod source_map;
 pub mod stanza_error;
 
 pub use route::{Config, Domains, Input, Output, SessionId, Signaling, Snapshot};

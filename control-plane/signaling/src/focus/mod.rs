@@ -11,8 +11,8 @@ use xmpp::jid::{BareJid, FullJid};
 use crate::association;
 use crate::association::Fingerprint;
 
-/// A source of strong randomness: fills the slice. The process passes the operating system's, tests a counter.
-pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
+pub use crate::random::Random;
 
 /// What a client asks before it joins a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
