@@ -54,6 +54,9 @@ pub struct Config {
     pub controlling: bool,
     /// RFC 8445 §16.1, from the system's generator.
     pub tie_breaker: u64,
+    /// The first bytes of the transaction id of every check that we send ([`crate::ice`] draws the other eight by
+    /// chance): the worker finds the transport by them when an answer comes from an address that has not proved itself.
+    pub transaction_prefix: [u8; 4],
     /// Our sockets, in the order of [`crate::Path::socket`].
     pub sockets: ArrayVec<LocalSocket, LOCAL_ADDRESSES_MAX>,
     /// Accept loopback candidates: tests, and servers tried out on the same machine.

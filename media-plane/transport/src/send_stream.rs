@@ -80,6 +80,13 @@ impl SendStream {
         Box::new(SendStream { ssrc, rtx, media, clock_rate })
     }
 
+    /// Give a fresh stream the SSRCs that it is to be used for. The worker keeps spare streams that were made before
+    /// their SSRC was known; never call it on one that has been used.
+    pub fn assign(&mut self, ssrc: u32, rtx: Option<u32>) {
+        self.ssrc = ssrc;
+        self.rtx = rtx;
+    }
+
     /// The media SSRC.
     pub fn ssrc(&self) -> u32 {
         self.ssrc
