@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use crate::octets::{u8_at, u32_at};
+
 /// Most blocks of one packet that we read, the primary one included; senders use two or three.
 pub const BLOCKS_MAX: usize = 16;
 
@@ -32,23 +34,120 @@ pub struct RedBlock {
 pub struct Red<'a> {
     payload: &'a [u8],
     headers_len: usize,
+    primary_at: usize,
 }
 
 impl<'a> Red<'a> {
     /// Check that all headers and blocks lie inside the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
-        let _ = payload;
-        Err(Malformed::Headers)
+        let (mut at, mut blocks_len, mut count) = (0, 0, 1);
+        while u8_at(payload, at).ok_or(Malformed::Headers)? & FOLLOWED != 0 {
+            count += 1;
+            if count > BLOCKS_MAX {
+                return Err(Malformed::TooManyBlocks);
+            }
+            blocks_len += block_len(u32_at(payload, at).ok_or(Malformed::Headers)?);
+            at += BLOCK_HEADER_LEN;
+        }
+        let headers_len = at + 1;
+        let primary_at = headers_len + blocks_len;
+        if primary_at > payload.len() {
+            return Err(Malformed::Blocks);
+        }
+        Ok(Self { payload, headers_len, primary_at })
     }
 
     /// The blocks from the oldest to the primary one, which is last.
     pub fn blocks(&self) -> impl Iterator<Item = RedBlock> + Clone + 'a {
-        let _ = (self.payload, self.headers_len);
-        core::iter::empty()
+        let mut start = self.headers_len;
+        let headers = self.payload.get(..self.headers_len - 1).unwrap_or_default();
+        let older = headers.chunks_exact(BLOCK_HEADER_LEN).filter_map(move |header| {
+            let word = u32_at(header, 0)?;
+            let range = start..start + block_len(word);
+            start = range.end;
+            // 1 bit of "followed", 7 of payload type, 14 of offset, 10 of length.
+            Some(RedBlock {
+                payload_type: (word >> 24 & 0x7F) as u8,
+                timestamp_offset: (word >> 10 & 0x3FFF) as u16,
+                range,
+            })
+        });
+        older.chain(core::iter::once(self.primary()))
     }
 
     /// The present encoding.
     pub fn primary(&self) -> RedBlock {
-        RedBlock { payload_type: 0, timestamp_offset: 0, range: 0..0 }
+        let payload_type = u8_at(self.payload, self.headers_len - 1).unwrap_or(0) & 0x7F;
+        RedBlock { payload_type, timestamp_offset: 0, range: self.primary_at..self.payload.len() }
+    }
+}
+
+/// Set in a header that another one follows.
+const FOLLOWED: u8 = 0x80;
+/// All headers but the last, which has one byte.
+const BLOCK_HEADER_LEN: usize = 4;
+
+fn block_len(header: u32) -> usize {
+    (header & 0x3FF) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn older_blocks_come_before_the_primary_one() {
+        #[rustfmt::skip]
+        let payload = [
+            0x80 | 111, 0x0F, 0x00, 0x02, // 960 ticks ago, two bytes
+            0x80 | 96, 0x07, 0x80, 0x01, // 480 ticks ago, one byte
+            111, 1, 2, 3, 4, 5, 6,
+        ];
+        let red = Red::parse(&payload).unwrap();
+        let expected = [
+            RedBlock { payload_type: 111, timestamp_offset: 960, range: 9..11 },
+            RedBlock { payload_type: 96, timestamp_offset: 480, range: 11..12 },
+            RedBlock { payload_type: 111, timestamp_offset: 0, range: 12..15 },
+        ];
+        assert!(red.blocks().eq(expected.clone()));
+        assert_eq!(red.primary(), expected[2]);
+    }
+
+    #[test]
+    fn lengths_past_the_end_are_refused() {
+        let rows: &[(&[u8], Result<Range<usize>, Malformed>)] = &[
+            (&[], Err(Malformed::Headers)),
+            (&[111], Ok(1..1)),
+            (&[0x80 | 111], Err(Malformed::Headers)),
+            (&[0x80 | 111, 0, 0, 0], Err(Malformed::Headers)),
+            (&[0x80 | 111, 0, 0, 0, 111], Ok(5..5)),
+            (&[0x80 | 111, 0, 0, 1, 111], Err(Malformed::Blocks)),
+            (&[0x80 | 111, 0, 3, 0xFF, 111, 0], Err(Malformed::Blocks)),
+            (&[0x80 | 111, 0, 0, 1, 111, 7], Ok(6..6)),
+        ];
+        for (payload, expected) in rows {
+            assert_eq!(&Red::parse(payload).map(|red| red.primary().range), expected, "{payload:?}");
+        }
+        let mut nested = [0x80 | 111, 0, 0, 0].repeat(BLOCKS_MAX - 1);
+        nested.push(111);
+        assert_eq!(Red::parse(&nested).unwrap().blocks().count(), BLOCKS_MAX);
+        let mut nested = [0x80 | 111, 0, 0, 0].repeat(BLOCKS_MAX);
+        nested.push(111);
+        assert_eq!(Red::parse(&nested), Err(Malformed::TooManyBlocks));
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_of_any_payload_lie_side_by_side_to_its_end(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(red) = Red::parse(&payload) {
+                let mut end = red.headers_len;
+                for block in red.blocks() {
+                    prop_assert_eq!(block.range.start, end);
+                    end = block.range.end;
+                }
+                prop_assert_eq!(end, payload.len());
+            }
+        }
     }
 }

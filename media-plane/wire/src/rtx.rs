@@ -25,3 +25,25 @@ pub fn write(payload: &mut [u8], original_sequence: u16) -> Option<usize> {
     payload.get_mut(..HEADER_LEN)?.copy_from_slice(&original_sequence.to_be_bytes());
     Some(HEADER_LEN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_original_sequence_number_leads_the_payload() {
+        let expected = Retransmission { original_sequence: 0x1234, payload: &[9, 8] };
+        assert_eq!(parse(&[0x12, 0x34, 9, 8]), Some(expected));
+        assert_eq!(parse(&[0x12, 0x34]), Some(Retransmission { original_sequence: 0x1234, payload: &[] }));
+        assert_eq!(parse(&[0x12]), None);
+        assert_eq!(parse(&[]), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut payload = [0, 0, 7];
+        assert_eq!(write(&mut payload, 65_535), Some(HEADER_LEN));
+        assert_eq!(parse(&payload), Some(Retransmission { original_sequence: 65_535, payload: &[7] }));
+        assert_eq!(write(&mut [0], 1), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Descriptors built bit by bit.
