@@ -5,6 +5,7 @@ pub mod arena;
 pub mod mesh;
 mod primitive;
 pub mod spsc;
+pub mod steady;
 pub mod wake;
 
 pub use arena::{Arena, SLOT_BYTES, Slot};

@@ -116,3 +116,77 @@ impl<T> Inbox<T> {
         count
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_worker_sends_another_receives_with_its_name() {
+        let mut ports = Mesh::ports::<u32>(3, 4);
+        for from in 0..3usize {
+            for to in 0..3usize {
+                let sent = ports[from].send(to, |record| *record = (10 * from + to) as u32);
+                assert_eq!(sent.is_ok(), from != to, "nobody sends to itself");
+            }
+            let mut told = Vec::new();
+            ports[from].publish_each(|to| told.push(to));
+            assert_eq!(told, (0..3).filter(|to| *to != from).collect::<Vec<_>>());
+        }
+        for to in 0..3usize {
+            assert_eq!((ports[to].worker(), ports[to].workers()), (to, 3));
+            assert!(!ports[to].is_empty());
+            let mut seen = Vec::new();
+            let count = ports[to].receive_each(10, |from, record| seen.push((from, *record)));
+            seen.sort_unstable();
+            let expected: Vec<(usize, u32)> =
+                (0..3).filter(|from| *from != to).map(|from| (from, (10 * from + to) as u32)).collect();
+            assert_eq!((count, seen), (2, expected));
+            assert!(ports[to].is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_is_seen_before_it_is_published_and_a_full_ring_says_so() {
+        let mut ports = Mesh::ports::<u8>(2, 2);
+        assert_eq!(ports[0].send(1, |record| *record = 1), Ok(()));
+        assert_eq!(ports[0].send(1, |record| *record = 2), Ok(()));
+        assert_eq!(ports[0].send(1, |record| *record = 3), Err(Full));
+        assert_eq!(ports[0].send(9, |_| ()), Err(Full));
+        assert_eq!(ports[1].receive_each(10, |_, _| ()), 0);
+        ports[0].publish_each(|_| ());
+        assert_eq!(ports[1].receive_each(10, |_, _| ()), 2);
+    }
+
+    #[test]
+    fn a_small_share_goes_to_each_sender_in_turn() {
+        let mut ports = Mesh::ports::<u8>(3, 4);
+        for from in [0, 1] {
+            for _ in 0..2 {
+                ports[from].send(2, |_| ()).expect("room");
+            }
+            ports[from].publish_each(|_| ());
+        }
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            ports[2].receive_each(1, |from, _| seen.push(from));
+        }
+        assert_eq!(seen.len(), 4);
+        assert!(seen[..2].contains(&0) && seen[..2].contains(&1), "{seen:?}");
+    }
+
+    #[test]
+    fn an_inbox_taken_out_is_read_while_answers_are_written() {
+        let mut ports = Mesh::ports::<u8>(2, 4);
+        ports[0].send(1, |record| *record = 7).expect("room");
+        ports[0].publish_each(|_| ());
+        let mut inbox = ports[1].take_inbox();
+        let port = &mut ports[1];
+        inbox.receive_each(4, |from, record| port.send(from, |answer| *answer = *record + 1).expect("room"));
+        ports[1].put_inbox(inbox);
+        ports[1].publish_each(|_| ());
+        let mut answers = Vec::new();
+        ports[0].receive_each(4, |from, record| answers.push((from, *record)));
+        assert_eq!(answers, [(1, 8)]);
+    }
+}

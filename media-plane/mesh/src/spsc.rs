@@ -127,3 +127,124 @@ impl<T> Consumer<T> {
         self.ring.tail.load(Ordering::Acquire) == self.read
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Steps of a xorshift generator, so that a run can be repeated.
+    fn draw(state: &mut u64, below: u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % below
+    }
+
+    #[test]
+    fn a_ring_does_what_a_bounded_queue_does() {
+        for seed in 1..50u64 {
+            let mut state = seed;
+            let capacity = 1usize << draw(&mut state, 5);
+            let (mut producer, mut consumer) = ring::<u64>(capacity);
+            assert_eq!(producer.capacity(), capacity);
+            let (mut written, mut published) = (VecDeque::new(), VecDeque::new());
+            for step in 0..2_000u64 {
+                match draw(&mut state, 4) {
+                    0 | 1 => {
+                        let expected =
+                            if written.len() + published.len() < capacity { Ok(()) } else { Err(Full) };
+                        assert_eq!(producer.push_with(|record| *record = step), expected, "seed {seed}");
+                        if expected.is_ok() {
+                            written.push_back(step);
+                        }
+                    }
+                    2 => {
+                        assert_eq!(producer.publish(), !written.is_empty());
+                        published.append(&mut written);
+                    }
+                    _ => {
+                        let max = draw(&mut state, 6) as usize;
+                        assert_eq!(consumer.is_empty(), published.is_empty());
+                        let mut seen = Vec::new();
+                        let count = consumer.drain(max, |record| seen.push(*record));
+                        let expected: Vec<u64> = published.drain(..max.min(published.len())).collect();
+                        assert_eq!((count, seen), (expected.len(), expected), "seed {seed}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_reused_in_place_and_keep_what_they_own() {
+        let (mut producer, mut consumer) = ring::<Vec<u8>>(2);
+        producer.push_with(|record| record.extend_from_slice(&[1; 1_000])).expect("room");
+        producer.publish();
+        consumer.drain(1, Vec::clear);
+        producer.push_with(|_| ()).expect("room");
+        producer.push_with(|record| assert!(record.capacity() >= 1_000)).expect("the record of before");
+    }
+
+    #[test]
+    fn a_million_records_cross_threads_in_order() {
+        const RECORDS: u64 = 1_000_000;
+        let (mut producer, mut consumer) = ring::<[u64; 4]>(256);
+        let thread = std::thread::spawn(move || {
+            let mut next = 0u64;
+            while next < RECORDS {
+                let count = consumer.drain(64, |record| {
+                    assert_eq!(*record, [next; 4]);
+                    next += 1;
+                });
+                if count == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        for number in 0..RECORDS {
+            while producer.push_with(|record| *record = [number; 4]).is_err() {
+                producer.publish();
+                std::thread::yield_now();
+            }
+            if number % 32 == 0 {
+                producer.publish();
+            }
+        }
+        producer.publish();
+        thread.join().expect("every record in order");
+    }
+}
+
+/// Run with `RUSTFLAGS="--cfg loom" cargo test -p mesh --lib --release`.
+#[cfg(all(test, loom))]
+mod model {
+    use super::*;
+
+    #[test]
+    fn no_order_of_steps_shows_a_record_early_twice_or_not_at_all() {
+        loom::model(|| {
+            let (mut producer, mut consumer) = ring::<usize>(2);
+            let thread = loom::thread::spawn(move || {
+                let mut sent = 0;
+                for number in 1..=3 {
+                    if producer.push_with(|record| *record = number).is_ok() {
+                        sent += 1;
+                    }
+                    if number != 2 {
+                        producer.publish();
+                    }
+                }
+                sent
+            });
+            let mut seen = Vec::new();
+            for _ in 0..2 {
+                consumer.drain(2, |record| seen.push(*record));
+            }
+            let sent = thread.join().expect("joined");
+            while consumer.drain(2, |record| seen.push(*record)) > 0 {}
+            assert_eq!(seen.len(), sent);
+            assert!(seen.is_sorted() && seen.first() == Some(&1));
+        });
+    }
+}
