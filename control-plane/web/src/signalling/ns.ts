@@ -1,0 +1,31 @@
+/** Namespaces of the wire. */
+
+export const CLIENT = 'jabber:client';
+export const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
+export const PING = 'urn:xmpp:ping';
+export const DISCO_INFO = 'http://jabber.org/protocol/disco#info';
+export const CAPS = 'http://jabber.org/protocol/caps';
+export const NICK = 'http://jabber.org/protocol/nick';
+export const MUC = 'http://jabber.org/protocol/muc';
+export const MUC_USER = 'http://jabber.org/protocol/muc#user';
+export const MUC_ADMIN = 'http://jabber.org/protocol/muc#admin';
+export const DELAY = 'urn:xmpp:delay';
+export const DATA_FORM = 'jabber:x:data';
+export const EXTDISCO = 'urn:xmpp:extdisco:2';
+export const FOCUS = 'http://jitsi.org/protocol/focus';
+export const JITMEET = 'http://jitsi.org/jitmeet';
+export const MUTE_AUDIO = 'http://jitsi.org/jitmeet/audio';
+export const MUTE_VIDEO = 'http://jitsi.org/jitmeet/video';
+export const MUTE_DESKTOP = 'http://jitsi.org/jitmeet/desktop';
+export const START_MUTED = 'http://jitsi.org/jitmeet/start-muted';
+export const COLIBRI = 'http://jitsi.org/protocol/colibri';
+export const JINGLE = 'urn:xmpp:jingle:1';
+export const JINGLE_ERRORS = 'urn:xmpp:jingle:errors:1';
+export const RTP = 'urn:xmpp:jingle:apps:rtp:1';
+export const RTP_HDREXT = 'urn:xmpp:jingle:apps:rtp:rtp-hdrext:0';
+export const RTCP_FB = 'urn:xmpp:jingle:apps:rtp:rtcp-fb:0';
+export const SSMA = 'urn:xmpp:jingle:apps:rtp:ssma:0';
+export const ICE_UDP = 'urn:xmpp:jingle:transports:ice-udp:1';
+export const DTLS = 'urn:xmpp:jingle:apps:dtls:0';
+export const SCTP = 'urn:xmpp:jingle:transports:dtls-sctp:1';
+export const GROUPING = 'urn:xmpp:jingle:apps:grouping:0';

@@ -1,0 +1,128 @@
+/** Every word the page shows. */
+
+export const strings = {
+  tagline: 'Video meetings that stay on your own server.',
+  roomLabel: 'Meeting name',
+  start: 'Start meeting',
+  recent: 'Recent meetings',
+  forget: (room: string) => `Remove ${room} from the list`,
+  startHint: 'Choose a name, share the link. No account, nothing to install.',
+
+  previewTitle: 'Ready to join?',
+  nameLabel: 'Your name',
+  namePlaceholder: 'How others will see you',
+  join: 'Join now',
+  joining: 'Joining…',
+  cameraOff: 'Camera is off',
+  micLevel: 'Microphone level',
+  microphone: 'Microphone',
+  camera: 'Camera',
+  speaker: 'Speaker',
+  systemDefault: 'System default',
+  noDevice: 'None found',
+  defaultName: 'Guest',
+
+  mute: 'Mute microphone',
+  unmute: 'Unmute microphone',
+  stopVideo: 'Turn camera off',
+  startVideo: 'Turn camera on',
+  share: 'Share screen',
+  stopShare: 'Stop sharing',
+  layoutGrid: 'Show as grid',
+  layoutSpeaker: 'Show speaker large',
+  chat: 'Chat',
+  people: 'People',
+  devices: 'Devices',
+  help: 'Keyboard shortcuts',
+  leave: 'Leave meeting',
+  copyLink: 'Copy meeting link',
+  linkCopied: 'Meeting link copied',
+  close: 'Close',
+  more: 'More',
+  pin: (name: string) => `Show ${name} large`,
+  unpin: (name: string) => `Stop showing ${name} large`,
+  you: 'You',
+  yourScreen: 'Your screen',
+  screenOf: (name: string) => `${name}’s screen`,
+  alone: 'You’re the first one here',
+  aloneHint: 'Share this link and the meeting begins when someone joins.',
+  previousPage: 'Previous page of tiles',
+  nextPage: 'Next page of tiles',
+  pageOf: (page: number, pages: number) => `Page ${page} of ${pages}`,
+  lowBandwidth: 'Video paused to keep the call smooth',
+  unreachable: 'Connection interrupted',
+  poorConnection: 'Poor connection',
+  micOff: 'microphone off',
+  camOff: 'camera off',
+  speaking: 'speaking',
+
+  chatEmpty: 'No messages yet. What you write is seen by everyone in the meeting.',
+  chatPlaceholder: 'Message everyone',
+  send: 'Send',
+  direct: 'to you only',
+  unread: (count: number) => `${count} unread`,
+  chatFrom: (name: string, text: string) => `${name} says: ${text}`,
+
+  moderator: 'Moderator',
+  muteOther: (name: string) => `Mute ${name}`,
+  removeOther: (name: string) => `Remove ${name} from the meeting`,
+  peopleCount: (count: number) => (count === 1 ? '1 person' : `${count} people`),
+
+  connecting: 'Connecting…',
+  reconnecting: 'Connection lost. Getting you back in…',
+  retryNow: 'Try now',
+  mediaLost: 'Audio and video were interrupted. Reconnecting…',
+  mediaRestored: 'Audio and video are back',
+  soundBlocked: 'The browser is holding back sound.',
+  soundOn: 'Turn sound on',
+  joinedToast: (name: string) => `${name} joined`,
+  leftToast: (name: string) => `${name} left`,
+  mutedBy: (name: string) => (name ? `${name} muted you` : 'You were muted'),
+  nowModerator: 'You are a moderator now',
+  refusedDevice: (device: string, error: string) =>
+    error === 'NotAllowedError'
+      ? `The browser has no permission to use the ${device}`
+      : error === 'NotFoundError'
+        ? `No ${device} found`
+        : error === 'SecurityError'
+          ? `The ${device} needs a secure page (https, or localhost)`
+          : error === 'ended'
+            ? `The ${device} was disconnected`
+            : `The ${device} could not be opened (${error})`,
+  receiveOnly: 'You can see and hear everyone. Nobody sees or hears you until you allow a device.',
+
+  passwordTitle: 'This meeting has a password',
+  passwordWrong: 'That was not the right password',
+  passwordLabel: 'Password',
+  enter: 'Enter',
+
+  endedTitle: {
+    left: 'You left the meeting',
+    kicked: 'You were removed from the meeting',
+    destroyed: 'The meeting has ended',
+    full: 'The meeting is full',
+    lobby: 'This meeting has a waiting room',
+    refused: 'You could not join',
+  },
+  endedHint: {
+    left: 'Thank you for being there.',
+    kicked: 'A moderator ended your stay.',
+    destroyed: 'The host ended it for everyone.',
+    full: 'Please try again when someone has left.',
+    lobby: 'This page cannot knock yet. Please ask a moderator to open the waiting room.',
+    refused: 'The server did not let you in.',
+  },
+  rejoin: 'Join again',
+  backToStart: 'Back to start',
+
+  shortcuts: [
+    ['M', 'Microphone on or off'],
+    ['V', 'Camera on or off'],
+    ['S', 'Share or stop sharing your screen'],
+    ['G', 'Grid or speaker layout'],
+    ['C', 'Open or close chat'],
+    ['P', 'Open or close the list of people'],
+    ['?', 'This list'],
+    ['Esc', 'Close what is open'],
+  ] as [string, string][],
+};
