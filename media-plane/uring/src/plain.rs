@@ -115,11 +115,12 @@ impl Plain {
     }
 
     pub(crate) fn submit(&mut self) {
+        self.queue.close();
         self.flush();
     }
 
     pub(crate) fn submit_and_wait(&mut self, timeout: Option<Duration>) {
-        self.flush();
+        self.submit();
         if timeout == Some(Duration::ZERO) {
             return;
         }
@@ -192,7 +193,6 @@ impl Plain {
 
     /// Hands what is ready to the kernel, in order, until a socket has no room.
     fn flush(&mut self) {
-        self.queue.close();
         self.queue.stalled = false;
         self.blocked = None;
         while self.blocked.is_none() {

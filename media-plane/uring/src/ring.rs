@@ -56,7 +56,6 @@ pub(crate) struct Ring {
     ring: ManuallyDrop<IoUring>,
     memory: ManuallyDrop<KernelMemory>,
     sockets: Sockets,
-    wake: RawFd,
     batch: Batch,
     armed: [bool; SOCKETS_MAX],
     watching: bool,
@@ -92,7 +91,6 @@ impl Ring {
                 ring: ManuallyDrop::new(ring),
                 memory: ManuallyDrop::new(memory),
                 sockets,
-                wake: options.wake,
                 armed: [false; SOCKETS_MAX],
                 watching: false,
                 news: false,
@@ -262,7 +260,6 @@ impl Ring {
     /// Hands what is ready to the kernel and frees what it is done with. Order is kept in order: nothing new goes out while the
     /// kernel still holds a send that its socket had no room for.
     fn flush(&mut self) {
-        self.memory.queue.close();
         // One round takes a wave; refused segmentation takes one per datagram of a message.
         for _ in 0..ROUNDS_MAX {
             self.reap();

@@ -161,14 +161,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether what is ready should go to the kernel before a datagram of `max_len` bytes to `peer` is pushed.
+    /// Whether what is ready should go to the kernel before a datagram of `max_len` bytes to `peer` is pushed: there is
+    /// a wave of it, or no room.
     #[inline]
     pub(crate) fn wants_flush(&mut self, socket: u8, peer: &SocketAddr, max_len: usize) -> bool {
         let joining = self.may_join(socket, peer);
         if !joining {
             self.close();
         }
-        (!joining && self.ready >= WAVE_DATAGRAMS && !self.stalled) || self.place(joining, max_len).is_none()
+        if self.place(joining, max_len).is_none() {
+            self.close();
+            return true;
+        }
+        self.ready >= WAVE_DATAGRAMS && !self.stalled
     }
 
     /// Ends the open message: it may be taken.
@@ -344,7 +349,8 @@ impl Queue {
             return false;
         }
         let message = self.message(self.tail);
-        message.socket == socket && message.peer == *peer && message.segment <= self.segment_max
+        let room = message.len as usize + usize::from(message.segment) <= MESSAGE_BYTES_MAX;
+        room && message.socket == socket && message.peer == *peer && message.segment <= self.segment_max
     }
 
     /// Appends `len` bytes, already in place, to the open message, if its rules allow.
@@ -352,7 +358,7 @@ impl Queue {
     fn join(&mut self, len: usize) -> bool {
         let message = &mut self.messages[(self.tail % MESSAGES) as usize];
         let segment = usize::from(message.segment);
-        if len > segment || message.len as usize + len > MESSAGE_BYTES_MAX {
+        if len > segment {
             return false;
         }
         message.len += len as u32;

@@ -75,10 +75,10 @@ fn a_ring_ends_clean_in_every_state() {
 
 #[test]
 fn a_full_completion_queue_loses_nothing() {
-    let (mut ring, _sleeper) = ring();
+    let (mut ring, sleeper) = ring();
     ring.start().expect("started");
     let capacity = ring.ring.params().cq_entries();
-    let eventfd = ring.wake;
+    let eventfd = sleeper.fd();
     let writes = capacity * 2;
     for _ in 0..writes {
         ring.wake(eventfd);
