@@ -16,7 +16,7 @@ pub struct Config {
     /// What is advertised: per local address its host candidate and any public mapping of it.
     pub candidates: Vec<Candidate>,
     /// Which system interface moves the datagrams.
-    pub io: uring::BackendChoice,
+    pub io: uring::Choice,
     /// Packet slots of each worker; 2 KiB each, touched only when used.
     pub slots: u32,
     /// How long a worker spins past the last packet before it sleeps, microseconds.
@@ -38,7 +38,7 @@ impl Default for Config {
             pin: true,
             local: vec![SocketAddr::from(([0, 0, 0, 0], 10_000))],
             candidates: Vec::new(),
-            io: uring::BackendChoice::Auto,
+            io: uring::Choice::Auto,
             slots: 16_384,
             spin_us: 500,
             receiver_budget: 20_000_000,

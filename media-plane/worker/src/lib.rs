@@ -1,1 +1,43 @@
-//! Placeholder until its first commit.
+//! The media threads: one per core, each with its own sockets, ring, endpoints and packet slots.
+//!
+//! [`MediaPlane`] is the handle that the control plane holds. A [`Worker`] is one thread's state; its `turn` is one pass
+//! of the loop, the same on a ring and in the simulator. A packet's way: `ingress` → `fanout` → `egress`; beside it
+//! `mesh_in` (what other workers pass on), `feedback` (what receivers ask for), `timers` and `apply` (orders).
+#![forbid(unsafe_code)]
+
+mod address_table;
+mod apply;
+mod config;
+mod datagram_io;
+mod dtls;
+mod egress;
+mod fanout;
+mod feedback;
+mod ingress;
+mod media_plane;
+mod mesh_in;
+mod mesh_message;
+mod order;
+mod packet_cache;
+mod packet_parts;
+mod placement;
+mod queues;
+mod room;
+mod seat;
+mod seating;
+mod statistics;
+mod thread;
+mod timers;
+mod turn;
+mod ufrag;
+mod worker;
+
+pub use config::Config;
+pub use datagram_io::DatagramIo;
+pub use dtls::{DtlsDatagram, DtlsSender};
+pub use media_plane::{MediaPlane, Refused};
+pub use queues::HandshakeEnd;
+pub use statistics::Statistics;
+pub use thread::{Clock, StartError};
+pub use uring::{Backend, Choice as BackendChoice};
+pub use worker::Worker;

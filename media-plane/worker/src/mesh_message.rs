@@ -1,11 +1,12 @@
 //! What one worker tells another: fixed records, written in place into the ring between the two.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use conference::MediaPacket;
 use contract::{ConferenceId, EndpointId, SourceId, limits};
 
 use crate::address_table::Route;
+use crate::packet_parts::PacketParts;
 
 /// One record of a ring: a kind and, for the kinds that carry one, a packet.
 #[derive(Clone, Debug)]
@@ -21,43 +22,19 @@ pub(crate) enum MeshKind {
     /// Nothing yet: a record that was never written.
     Empty,
     /// A datagram that landed on a worker that does not own its endpoint, as it came.
-    Datagram {
-        peer: SocketAddr,
-        socket: u8,
-        seat: u32,
-    },
+    Datagram { peer: SocketAddr, socket: u8, seat: u32 },
     /// A media packet in the clear, for the receivers of its conference that live here.
-    Media {
-        conference: ConferenceId,
-        media: MediaPacket,
-    },
+    Media { conference: ConferenceId, media: MediaPacket, parts: PacketParts },
     /// An address proved itself to another worker's endpoint.
-    Routed {
-        peer: SocketAddr,
-        socket: u8,
-        route: Route,
-    },
+    Routed { peer: SocketAddr, socket: u8, route: Route },
     /// It no longer counts.
-    Unrouted {
-        peer: SocketAddr,
-        socket: u8,
-        endpoint: EndpointId,
-    },
+    Unrouted { peer: SocketAddr, socket: u8, endpoint: EndpointId },
+    /// An endpoint is gone, with all its addresses.
+    Left { endpoint: EndpointId },
     /// A receiver here needs a key frame of a source there.
-    KeyFrame {
-        conference: ConferenceId,
-        source: SourceId,
-        ssrc: u32,
-        requester: EndpointId,
-    },
+    KeyFrame { conference: ConferenceId, source: SourceId, ssrc: u32, requester: EndpointId },
     /// The sender's clock pair, for the receivers that live here (RFC 3550 §6.4.1).
-    SenderReport {
-        conference: ConferenceId,
-        source: SourceId,
-        ssrc: u32,
-        ntp: u64,
-        rtp: u32,
-    },
+    SenderReport { conference: ConferenceId, source: SourceId, ssrc: u32, ntp: u64, rtp: u32 },
 }
 
 impl MeshMessage {
@@ -87,6 +64,3 @@ impl Default for MeshMessage {
         MeshMessage { kind: MeshKind::Empty, bytes: 0, packet: [0; limits::DATAGRAM_BYTES_MAX] }
     }
 }
-
-/// Stands where no peer is known.
-pub(crate) const NO_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

@@ -6,12 +6,14 @@ use arrayvec::ArrayVec;
 use contract::{Duration, Timestamp, limits};
 use mesh::arena::{Arena, Slot};
 
+use crate::packet_parts::PacketParts;
+
 /// A packet kept for retransmission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cached {
     pub(crate) sequence: u64,
     pub(crate) slot: Slot,
-    pub(crate) bytes: u16,
+    pub(crate) parts: PacketParts,
     pub(crate) arrival: Timestamp,
 }
 
@@ -45,7 +47,9 @@ impl SourceCache {
     /// The packet, if it is still here and not too old.
     pub(crate) fn get(&self, encoding: u8, sequence: u64, now: Timestamp) -> Option<Cached> {
         let place = self.encodings.get(usize::from(encoding))?[sequence as usize % PACKETS];
-        place.filter(|cached| cached.sequence == sequence && now.since(cached.arrival) <= limits::RETRANSMISSION_AGE)
+        place.filter(|cached| {
+            cached.sequence == sequence && now.since(cached.arrival) <= limits::RETRANSMISSION_AGE
+        })
     }
 
     /// Release what is older than `age`.

@@ -9,10 +9,13 @@ use hdrhistogram::Histogram;
 pub struct Statistics {
     counters: [u64; Metric::COUNT],
     drops: [u64; DropReason::COUNT],
+    /// What ended beside the accounting of datagrams: copies from the mesh, table entries.
+    beside: [u64; DropReason::COUNT],
     /// Microseconds from the arrival of a batch to the hand-over of all it caused to the kernel.
     pub box_delay_us: Histogram<u64>,
     /// Microseconds of a turn that had work.
     pub turn_us: Histogram<u64>,
+    pub(crate) received_at_last_turn: u64,
     /// Endpoints seated.
     pub endpoints: u64,
     /// Conferences with an endpoint here.
@@ -31,8 +34,10 @@ impl Statistics {
         Statistics {
             counters: [0; Metric::COUNT],
             drops: [0; DropReason::COUNT],
+            beside: [0; DropReason::COUNT],
             box_delay_us: histogram(),
             turn_us: histogram(),
+            received_at_last_turn: 0,
             endpoints: 0,
             conferences: 0,
             slots_held: 0,
@@ -47,12 +52,12 @@ impl Statistics {
 
     /// Datagrams and packets that ended for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.drops[reason as usize]
+        self.drops[reason as usize] + self.beside[reason as usize]
     }
 
     /// All drops together.
     pub fn dropped_total(&self) -> u64 {
-        self.drops.iter().sum()
+        self.drops.iter().chain(&self.beside).sum()
     }
 
     /// Accounting: every datagram that came in was published, consumed, handed over or dropped.
@@ -61,7 +66,7 @@ impl Statistics {
         let went = self.counter(Metric::PacketsPublished)
             + self.counter(Metric::DatagramsConsumed)
             + self.counter(Metric::DatagramsHandedOver)
-            + self.dropped_total();
+            + self.drops.iter().sum::<u64>();
         came == went
     }
 
@@ -77,14 +82,21 @@ impl Statistics {
         self.counters[metric as usize] = value;
     }
 
+    /// A datagram ended for `reason`.
     pub(crate) fn drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
+    }
+
+    /// Something beside a datagram ended for `reason`: it takes no part in the accounting of datagrams.
+    pub(crate) fn drop_beside(&mut self, reason: DropReason) {
+        self.beside[reason as usize] += 1;
     }
 
     /// Copy into `to` without allocating: both histograms have the same bounds.
     pub(crate) fn copy_to(&self, to: &mut Statistics) {
         to.counters = self.counters;
         to.drops = self.drops;
+        to.beside = self.beside;
         for (own, copy) in [(&self.box_delay_us, &mut to.box_delay_us), (&self.turn_us, &mut to.turn_us)] {
             copy.reset();
             // Cannot fail: the bounds are equal.

@@ -26,13 +26,27 @@ pub(crate) fn encode(owner: Owner, chance: u64) -> String {
 }
 
 /// The owner that the USERNAME of a check claims: the text before the colon (RFC 8445 §7.2.2).
-pub(crate) fn decode(username: &[u8]) -> Option<Owner> {
+pub(crate) fn decode(username: &str) -> Option<Owner> {
+    let username = username.as_bytes();
     if username.len() <= LENGTH || username[LENGTH] != b':' || username[0] != b's' {
         return None;
     }
     let worker = read_digits(&username[1..3])?;
     let seat = read_digits(&username[3..7])?;
     Some(Owner { worker: WorkerId(u16::try_from(worker).ok()?), seat })
+}
+
+/// The first bytes of the transaction ids of `owner`'s checks, so that answers find it as well.
+pub(crate) fn transaction_prefix(owner: Owner) -> [u8; 4] {
+    (u32::from(owner.worker.0) << 20 | owner.seat).to_be_bytes()
+}
+
+/// The owner that the transaction id of an answer claims.
+pub(crate) fn owner_of_transaction(transaction_id: [u8; 12]) -> Option<Owner> {
+    let [a, b, c, d, ..] = transaction_id;
+    let number = u32::from_be_bytes([a, b, c, d]);
+    let worker = u16::try_from(number >> 20).ok()?;
+    Some(Owner { worker: WorkerId(worker), seat: number & 0xF_FFFF })
 }
 
 /// A password of 26 digits, 130 bits, from `chance`.
@@ -66,14 +80,19 @@ mod tests {
             let owner = Owner { worker: WorkerId(worker), seat };
             let ufrag = encode(owner, 0x1234_5678_9abc);
             assert_eq!(ufrag.len(), LENGTH);
-            assert_eq!(decode(format!("{ufrag}:remote").as_bytes()), Some(owner));
+            assert_eq!(decode(&format!("{ufrag}:remote")), Some(owner));
+            let mut transaction_id = [0xAB; 12];
+            transaction_id[..4].copy_from_slice(&transaction_prefix(owner));
+            assert_eq!(owner_of_transaction(transaction_id), Some(owner));
         }
     }
 
     #[test]
     fn what_is_not_ours_has_no_owner() {
-        for username in ["", ":", "saaaaaaaaaaaaa", "xaaaaaaaaaaaaa:r", "saaAaaaaaaaaaa:r", "saaaaaaaaaaaaaa:r"] {
-            assert_eq!(decode(username.as_bytes()), None, "{username}");
+        for username in
+            ["", ":", "saaaaaaaaaaaaa", "xaaaaaaaaaaaaa:r", "saaAaaaaaaaaaa:r", "saaaaaaaaaaaaaa:r"]
+        {
+            assert_eq!(decode(username), None, "{username}");
         }
     }
 

@@ -1,0 +1,146 @@
+//! Offering published packets to receivers, batched by receiver, so that what goes to one peer can share a send.
+
+use conference::{MediaPacket, ReceiverIndex, SourceIndex};
+use contract::{Metric, Timestamp};
+use mesh::arena::Slot;
+
+use crate::datagram_io::DatagramIo;
+use crate::mesh_message::MeshKind;
+use crate::packet_cache::Cached;
+use crate::packet_parts::PacketParts;
+use crate::room::Room;
+use crate::worker::Worker;
+
+/// A packet of this turn. Holds a reference to its slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    pub(crate) room: u32,
+    /// Order of arrival within the turn.
+    number: u32,
+    pub(crate) source: SourceIndex,
+    pub(crate) media: MediaPacket,
+    pub(crate) parts: PacketParts,
+    pub(crate) slot: Slot,
+}
+
+impl Published {
+    pub(crate) fn new(
+        room: u32,
+        source: SourceIndex,
+        media: MediaPacket,
+        parts: PacketParts,
+        slot: Slot,
+    ) -> Published {
+        Published { room, number: 0, source, media, parts, slot }
+    }
+}
+
+impl Worker {
+    /// On the sender's worker: note a packet, pass it to the other workers of its conference, and keep it for the
+    /// receivers here.
+    pub(crate) fn publish(&mut self, published: Published, now: Timestamp) {
+        let Some(room) = self.rooms[published.room as usize].as_deref_mut() else { return };
+        let bytes = &self.arena.bytes(published.slot)[..published.parts.packet_len()];
+        let kind = MeshKind::Media { conference: room.id, media: published.media, parts: published.parts };
+        let own = 1u128 << self.id.0;
+        let mut others = room.peers & !own;
+        while others != 0 {
+            let worker = others.trailing_zeros() as usize;
+            others &= others - 1;
+            let passed = self.port.send(worker, |message| message.carry(kind, bytes));
+            self.statistics.count(if passed.is_ok() {
+                Metric::PacketsToMesh
+            } else {
+                Metric::PacketsLostToMesh
+            });
+        }
+        self.keep(published, now);
+    }
+
+    /// On every worker with receivers: note a packet and keep it until the fan-out of this turn, and for
+    /// retransmission.
+    pub(crate) fn keep(&mut self, mut published: Published, now: Timestamp) {
+        let Worker { rooms, arena, published: list, .. } = self;
+        let Some(room) = rooms[published.room as usize].as_deref_mut() else { return };
+        let Some(source) = room.conference.note(&published.media) else { return };
+        published.source = source;
+        if let Some(cache) = room.cache(source) {
+            arena.retain(published.slot);
+            let cached = Cached {
+                sequence: published.media.sequence,
+                slot: published.slot,
+                parts: published.parts,
+                arrival: now,
+            };
+            cache.insert(published.media.encoding, cached, arena);
+        }
+        published.number = list.len() as u32;
+        arena.retain(published.slot);
+        list.push(published);
+    }
+
+    /// Offer the packets of this turn to the receivers of their rooms, and let go of them.
+    pub(crate) fn fan_out(&mut self, now: Timestamp, io: &mut impl DatagramIo) {
+        if self.published.is_empty() {
+            return;
+        }
+        let mut list = std::mem::take(&mut self.published);
+        list.sort_unstable_by_key(|published| (published.room, published.number));
+        for of_room in list.chunk_by(|a, b| a.room == b.room) {
+            self.conference_events(of_room[0].room, now, io);
+            self.fan_out_room(of_room, now, io);
+        }
+        for published in list.drain(..) {
+            self.arena.release(published.slot);
+        }
+        self.published = list;
+    }
+
+    fn fan_out_room(&mut self, packets: &[Published], now: Timestamp, io: &mut impl DatagramIo) {
+        let number = packets[0].room;
+        let places = self.rooms[number as usize].as_deref().map_or(0, Room::receiver_places);
+        for receiver in (0..places).map(ReceiverIndex) {
+            self.fan_out_to(number, receiver, packets, now, io);
+        }
+        // Projections may have found out that they need a key frame.
+        self.conference_events(number, now, io);
+    }
+
+    fn fan_out_to(
+        &mut self,
+        number: u32,
+        receiver: ReceiverIndex,
+        packets: &[Published],
+        now: Timestamp,
+        io: &mut impl DatagramIo,
+    ) {
+        let Worker { rooms, seats, arena, statistics, .. } = self;
+        let Some(room) = rooms[number as usize].as_deref_mut() else { return };
+        let Some(seat) = room.seat(receiver).and_then(|seat| seats.get_mut(seat as usize)?.as_deref_mut())
+        else {
+            return;
+        };
+        let Some(path) = seat.transport.usable().filter(|_| seat.transport.has_keys()) else { return };
+        let mut stream_missing = false;
+        for published in packets {
+            if !room.conference.is_interested(published.source, receiver) {
+                continue;
+            }
+            let Some(projected) = room.conference.project(receiver, published.source, &published.media)
+            else {
+                continue;
+            };
+            let bytes = arena.bytes(published.slot);
+            if crate::egress::send(seat, path, &projected, published, bytes, now, io) {
+                statistics.count(Metric::PacketsForwarded);
+            } else {
+                stream_missing = true;
+            }
+        }
+        self.deadlines[seat.index as usize] = seat.transport.poll_timeout();
+        if stream_missing {
+            // The conference has a stream to announce, or the transport is out of room for one.
+            self.conference_events(number, now, io);
+        }
+    }
+}

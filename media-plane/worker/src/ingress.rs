@@ -1,0 +1,345 @@
+//! From a datagram to a published packet: whose is it, may it be, what does it say.
+
+use arrayvec::ArrayVec;
+use contract::limits::DATAGRAM_BYTES_MAX;
+use contract::{DropReason, EndpointId, Metric, Report, Timestamp};
+use mesh::arena::Slot;
+use transport::{Feedback, Path};
+use wire::first_byte::{self, Kind};
+use wire::stun;
+
+use crate::address_table::Route;
+use crate::datagram_io::{DatagramIo, Mail};
+use crate::dtls::DtlsDatagram;
+use crate::fanout::Published;
+use crate::mesh_message::MeshKind;
+use crate::packet_parts::PacketParts;
+use crate::seat::Activity;
+use crate::ufrag;
+use crate::worker::{PUBLISHED_MAX, Worker, seat_mut};
+
+impl Worker {
+    /// Deal with each datagram of the batch, in order of arrival.
+    pub(crate) fn accept_all(&mut self, received: usize, now: Timestamp, io: &mut impl DatagramIo) {
+        for index in 0..received {
+            if self.published.len() == PUBLISHED_MAX {
+                self.fan_out(now, io);
+            }
+            let datagram = io.datagram(index);
+            self.statistics.count(Metric::DatagramsReceived);
+            self.statistics.add(Metric::BytesReceived, datagram.bytes.len() as u64);
+            let path = Path { peer: datagram.peer, socket: datagram.socket };
+            let outcome = if datagram.truncated {
+                Err(DropReason::Truncated)
+            } else if datagram.bytes.len() > DATAGRAM_BYTES_MAX {
+                Err(DropReason::Oversize)
+            } else {
+                match first_byte::classify(datagram.bytes) {
+                    // The common case works on the receive buffer; everything else on a copy, as it may answer.
+                    Kind::Rtp => self.accept_rtp(datagram.bytes, path, now),
+                    kind => {
+                        let len = datagram.bytes.len();
+                        self.scratch.datagram[..len].copy_from_slice(datagram.bytes);
+                        self.accept_control(kind, len, path, now, io)
+                    }
+                }
+            };
+            self.settle(outcome);
+        }
+    }
+
+    /// Count how a datagram ended.
+    pub(crate) fn settle(&mut self, outcome: Result<Ended, DropReason>) {
+        match outcome {
+            Ok(Ended::Published) => self.statistics.count(Metric::PacketsPublished),
+            Ok(Ended::Consumed) => self.statistics.count(Metric::DatagramsConsumed),
+            Ok(Ended::HandedOver) => self.statistics.count(Metric::DatagramsHandedOver),
+            Err(reason) => self.statistics.drop(reason),
+        }
+    }
+
+    /// RTP, whole in `bytes`: to its owner, or opened and published.
+    pub(crate) fn accept_rtp(
+        &mut self,
+        bytes: &[u8],
+        path: Path,
+        now: Timestamp,
+    ) -> Result<Ended, DropReason> {
+        let route = self.addresses.route(path.peer, path.socket).ok_or(DropReason::UnknownPeer)?;
+        if route.worker != self.id {
+            return self.hand_over(bytes, path, route.worker.0, route.seat);
+        }
+        let slot = self.arena.take().ok_or(DropReason::NoSlot)?;
+        let published = self.open_and_publish(route, bytes, slot, now);
+        // Whoever keeps the packet has taken a reference of his own.
+        self.arena.release(slot);
+        published
+    }
+
+    /// STUN, RTCP or DTLS, in the scratch copy.
+    pub(crate) fn accept_control(
+        &mut self,
+        kind: Kind,
+        len: usize,
+        path: Path,
+        now: Timestamp,
+        io: &mut impl DatagramIo,
+    ) -> Result<Ended, DropReason> {
+        if kind == Kind::Stun {
+            return self.accept_stun(len, path, now, io);
+        }
+        if kind == Kind::Unknown {
+            return Err(DropReason::UnknownKind);
+        }
+        let route = self.addresses.route(path.peer, path.socket).ok_or(DropReason::UnknownPeer)?;
+        if route.worker != self.id {
+            return self.hand_over_scratch(len, path, route.worker.0, route.seat);
+        }
+        if kind == Kind::Dtls {
+            return self.pass_to_handshake(route, len, path, now);
+        }
+        self.accept_rtcp(route, len, now, io)
+    }
+
+    fn accept_stun(
+        &mut self,
+        len: usize,
+        path: Path,
+        now: Timestamp,
+        io: &mut impl DatagramIo,
+    ) -> Result<Ended, DropReason> {
+        let known = self.addresses.route(path.peer, path.socket);
+        if known.is_none() {
+            self.stranger_budget = self.stranger_budget.checked_sub(1).ok_or(DropReason::StunRate)?;
+        }
+        let message =
+            stun::Message::parse(&self.scratch.datagram[..len]).map_err(|_| DropReason::StunMalformed)?;
+        // A check names its owner, and so does the transaction of an answer to a check of ours. Either is a hint that the
+        // owner verifies.
+        let owner = match message.username() {
+            Some(username) => ufrag::decode(username).ok_or(DropReason::StunAuth)?,
+            None => {
+                ufrag::owner_of_transaction(message.transaction_id()).ok_or(DropReason::StunUnsolicited)?
+            }
+        };
+        if owner.worker != self.id {
+            return self.hand_over_scratch(len, path, owner.worker.0, owner.seat);
+        }
+        self.stun_to_seat(owner.seat, len, path, now, io)
+    }
+
+    pub(crate) fn stun_to_seat(
+        &mut self,
+        number: u32,
+        len: usize,
+        path: Path,
+        now: Timestamp,
+        io: &mut impl DatagramIo,
+    ) -> Result<Ended, DropReason> {
+        let seat =
+            self.seats.get_mut(number as usize).and_then(Option::as_deref_mut).ok_or(DropReason::StunAuth)?;
+        let outcome = seat.transport.stun(&self.scratch.datagram[..len], path, now, &mut Mail(io));
+        if outcome.is_ok() {
+            seat.heard = now;
+        }
+        self.after_transport(number, now);
+        outcome.map(|()| Ended::Consumed)
+    }
+
+    /// Learn what a transport has to say, and when it wants to be called again.
+    pub(crate) fn after_transport(&mut self, number: u32, now: Timestamp) {
+        let Some(seat) = self.seats.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
+        self.deadlines[number as usize] = seat.transport.poll_timeout();
+        let endpoint = seat.endpoint;
+        let mut events = ArrayVec::<transport::Event, EVENTS_PER_CALL>::new();
+        while let Some(event) = seat.transport.poll_event() {
+            if events.try_push(event).is_err() {
+                break;
+            }
+        }
+        for event in events {
+            self.transport_event(number, endpoint, event, now);
+        }
+    }
+
+    fn transport_event(&mut self, seat: u32, endpoint: EndpointId, event: transport::Event, now: Timestamp) {
+        match event {
+            transport::Event::Proved(path) => {
+                let route = Route { worker: self.id, seat, endpoint };
+                if !self.addresses.insert(path.peer, path.socket, route) {
+                    self.statistics.drop_beside(DropReason::AddressTableFull);
+                    return;
+                }
+                self.tell_all(MeshKind::Routed { peer: path.peer, socket: path.socket, route });
+            }
+            transport::Event::Forgotten(path) => {
+                self.addresses.remove(path.peer, path.socket, endpoint);
+                self.tell_all(MeshKind::Unrouted { peer: path.peer, socket: path.socket, endpoint });
+            }
+            transport::Event::Connected(path) => {
+                self.heard_from(seat, now);
+                self.report(Report::TransportConnected { endpoint, remote: path.peer });
+            }
+            transport::Event::Failed | transport::Event::ConsentLost { .. } => {
+                self.report(Report::TransportFailed { endpoint });
+            }
+        }
+    }
+
+    fn heard_from(&mut self, seat: u32, now: Timestamp) {
+        if let Some(seat) = self.seats.get_mut(seat as usize).and_then(Option::as_deref_mut) {
+            seat.heard = now;
+            if seat.activity == Activity::Awaited {
+                seat.activity = Activity::Active;
+            }
+        }
+    }
+
+    fn pass_to_handshake(
+        &mut self,
+        route: Route,
+        len: usize,
+        path: Path,
+        now: Timestamp,
+    ) -> Result<Ended, DropReason> {
+        let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
+        seat.heard = now;
+        seat.dtls_path = Some(path);
+        let datagram = DtlsDatagram::new(route.endpoint, route.seat, &self.scratch.datagram[..len]);
+        let (queue, _) = &self.end.handshakes[seat.handshake_thread];
+        queue.push(datagram).map_err(|_| DropReason::DtlsQueueFull)?;
+        self.dtls_passed = true;
+        Ok(Ended::Consumed)
+    }
+
+    fn accept_rtcp(
+        &mut self,
+        route: Route,
+        len: usize,
+        now: Timestamp,
+        io: &mut impl DatagramIo,
+    ) -> Result<Ended, DropReason> {
+        let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
+        let scratch = &mut *self.scratch;
+        let mut wanted = ArrayVec::<Wanted, WANTED_PER_COMPOUND>::new();
+        let mut overflow = false;
+        seat.transport.open_rtcp(&scratch.datagram[..len], &mut scratch.plaintext, now, |feedback| {
+            if let Some(item) = Wanted::of(feedback) {
+                overflow |= wanted.try_push(item).is_err();
+            }
+        })?;
+        seat.heard = now;
+        if overflow {
+            self.statistics.drop_beside(DropReason::WorkLimit);
+        }
+        for item in wanted {
+            self.answer_feedback(route, item, now, io);
+        }
+        self.after_transport(route.seat, now);
+        Ok(Ended::Consumed)
+    }
+
+    fn open_and_publish(
+        &mut self,
+        route: Route,
+        datagram: &[u8],
+        slot: Slot,
+        now: Timestamp,
+    ) -> Result<Ended, DropReason> {
+        let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
+        let opened = seat.transport.open_rtp(datagram, self.arena.bytes_mut(slot), now);
+        self.deadlines[route.seat as usize] = seat.transport.poll_timeout();
+        let opened = opened?;
+        seat.heard = now;
+        let stream = seat.stream(opened.ssrc).ok_or(DropReason::UnknownSource)?;
+        if seat.force_muted(stream.media) {
+            return Err(DropReason::ForceMuted);
+        }
+        let codec = seat.codec(opened.payload_type).ok_or(DropReason::UnknownPayloadType)?;
+        let room_number = seat.room;
+        let room = self.rooms[room_number as usize].as_deref_mut().ok_or(DropReason::UnknownSource)?;
+        let source = room.conference.source_index(stream.source).ok_or(DropReason::UnknownSource)?;
+        let bytes = &self.arena.bytes(slot)[..opened.len];
+        let packet = wire::rtp::Packet::parse(bytes).map_err(|_| DropReason::RtpMalformed)?;
+        let media = room.conference.describe(
+            source,
+            stream.encoding,
+            &packet,
+            opened.extended_sequence,
+            &seat.extensions,
+            codec,
+            opened.retransmitted,
+            now,
+        )?;
+        let parts = PacketParts::of(&packet, bytes, &seat.extensions);
+        if media.frame.key_frame && media.frame.start_of_frame {
+            self.statistics.count(Metric::KeyFramesReceived);
+        }
+        self.publish(Published::new(room_number, source, media, parts, slot), now);
+        Ok(Ended::Published)
+    }
+
+    fn hand_over_scratch(
+        &mut self,
+        len: usize,
+        path: Path,
+        worker: u16,
+        seat: u32,
+    ) -> Result<Ended, DropReason> {
+        let kind = MeshKind::Datagram { peer: path.peer, socket: path.socket, seat };
+        let bytes = &self.scratch.datagram[..len];
+        let sent = self.port.send(usize::from(worker), |message| message.carry(kind, bytes));
+        sent.map(|()| Ended::HandedOver).map_err(|_| DropReason::MeshFull)
+    }
+
+    fn hand_over(&mut self, bytes: &[u8], path: Path, worker: u16, seat: u32) -> Result<Ended, DropReason> {
+        let kind = MeshKind::Datagram { peer: path.peer, socket: path.socket, seat };
+        let sent = self.port.send(usize::from(worker), |message| message.carry(kind, bytes));
+        sent.map(|()| Ended::HandedOver).map_err(|_| DropReason::MeshFull)
+    }
+
+    /// Tell every other worker.
+    pub(crate) fn tell_all(&mut self, kind: MeshKind) {
+        for worker in (0..self.port.workers()).filter(|worker| *worker != usize::from(self.id.0)) {
+            if self.port.send(worker, |message| message.tell(kind)).is_err() {
+                self.statistics.count(Metric::PacketsLostToMesh);
+            }
+        }
+    }
+}
+
+/// How a datagram ended, if not as a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Published,
+    Consumed,
+    HandedOver,
+}
+
+/// What RTCP asks of this worker, free of borrowed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    KeyFrame { ssrc: u32 },
+    Packet { ssrc: u32, sequence: u16 },
+    Clocks { ssrc: u32, ntp: u64, rtp: u32 },
+}
+
+impl Wanted {
+    fn of(feedback: Feedback<'_>) -> Option<Wanted> {
+        match feedback {
+            Feedback::KeyFrameRequest { ssrc } => Some(Wanted::KeyFrame { ssrc }),
+            Feedback::Nack { ssrc, sequence } => Some(Wanted::Packet { ssrc, sequence }),
+            Feedback::SenderReport { ssrc, ntp, rtp } => Some(Wanted::Clocks { ssrc, ntp, rtp }),
+            // Estimation is not built yet; the transport keeps loss and round trip itself.
+            Feedback::TransportCc(_)
+            | Feedback::Remb { .. }
+            | Feedback::ReceiverLoss { .. }
+            | Feedback::Bye { .. } => None,
+        }
+    }
+}
+
+/// News of one transport between two looks.
+const EVENTS_PER_CALL: usize = 16;
+/// Items of one compound packet that are acted on: a NACK names 17 packets per item.
+const WANTED_PER_COMPOUND: usize = 256;

@@ -1,0 +1,91 @@
+//! An endpoint's place on a worker: its transport, what it signalled, and where its receiving side sits.
+
+use arrayvec::ArrayVec;
+use conference::ReceiverIndex;
+use contract::limits::SSRCS_PER_ENDPOINT_MAX;
+use contract::session::{Codec, ExtensionIds, Media, PayloadTypes};
+use contract::{ConferenceId, EndpointId, SourceId, Timestamp};
+use transport::{Path, SendStream, Transport};
+
+/// One endpoint on its worker. Built and freed on the control thread.
+pub(crate) struct Seat {
+    pub(crate) index: u32,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) conference: ConferenceId,
+    pub(crate) transport: Box<Transport>,
+    pub(crate) payload_types: PayloadTypes,
+    pub(crate) extensions: ExtensionIds,
+    pub(crate) signalled: Box<SignalledStreams>,
+    /// State for outgoing streams that are yet to begin.
+    pub(crate) spares: Spares,
+    /// The handshake thread that has its DTLS association.
+    pub(crate) handshake_thread: usize,
+    pub(crate) force_mute_audio: bool,
+    pub(crate) force_mute_video: bool,
+    /// Place of its room on the worker, and of its receiver in the room; set when it is seated.
+    pub(crate) room: u32,
+    pub(crate) receiver: ReceiverIndex,
+    /// Last packet or consent.
+    pub(crate) heard: Timestamp,
+    pub(crate) activity: Activity,
+    /// Where the last DTLS datagram came from: answers go there until a path is selected.
+    pub(crate) dtls_path: Option<Path>,
+}
+
+/// What others are told of an endpoint's connectivity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Never heard of: a grace period runs.
+    Awaited,
+    Active,
+    Inactive,
+    /// Reported as silent for good; waits to be ordered out.
+    Silent,
+}
+
+/// Outgoing stream state, by kind: audio streams keep no packets for retransmission and are much smaller.
+#[derive(Default)]
+pub(crate) struct Spares {
+    pub(crate) audio: ArrayVec<Box<SendStream>, SPARE_AUDIO_STREAMS>,
+    pub(crate) video: ArrayVec<Box<SendStream>, SPARE_VIDEO_STREAMS>,
+}
+
+/// The SSRCs that an endpoint may send on.
+pub(crate) type SignalledStreams = ArrayVec<SignalledStream, SSRCS_PER_ENDPOINT_MAX>;
+
+/// What an endpoint's media SSRC carries. RTX arrives unwrapped and needs no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignalledStream {
+    pub(crate) ssrc: u32,
+    pub(crate) source: SourceId,
+    pub(crate) encoding: u8,
+    pub(crate) media: Media,
+}
+
+impl Seat {
+    /// What the endpoint sends on `ssrc`.
+    pub(crate) fn stream(&self, ssrc: u32) -> Option<SignalledStream> {
+        self.signalled.iter().find(|stream| stream.ssrc == ssrc).copied()
+    }
+
+    /// The codec behind a payload type.
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<Codec> {
+        self.payload_types
+            .iter()
+            .find(|signalled| signalled.number == payload_type)
+            .map(|signalled| signalled.codec)
+    }
+
+    /// Whether a moderator silenced this kind of media.
+    pub(crate) fn force_muted(&self, media: Media) -> bool {
+        match media {
+            Media::Audio => self.force_mute_audio,
+            Media::Video => self.force_mute_video,
+        }
+    }
+}
+
+/// Enough for the streams that can begin between two visits of the control thread.
+pub(crate) const SPARE_AUDIO_STREAMS: usize = 8;
+/// As above; a video stream's record of sent packets is large.
+pub(crate) const SPARE_VIDEO_STREAMS: usize = 4;

@@ -1,0 +1,167 @@
+//! Builds, on the control thread, the state that workers run on.
+
+use std::net::SocketAddr;
+
+use aws_lc_rs::rand;
+use conference::{Conference, Receiver, ReceiverIndex, ReceiverSpec, Source};
+use contract::session::{Candidate, CandidateKind, EndpointSpec, Media, SourceSpec};
+use contract::{Timestamp, WorkerId};
+use transport::{LocalSocket, ReceiveStream, SendStream, StreamKind, Transport};
+
+use crate::packet_cache::SourceCache;
+use crate::seat::{Activity, Seat, SignalledStream, SignalledStreams, Spares};
+use crate::ufrag;
+
+/// What a transport needs to know of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) local: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) allow_loopback: bool,
+    pub(crate) handshake_threads: usize,
+}
+
+/// New ICE credentials for a seat.
+pub(crate) fn credentials(worker: WorkerId, seat: u32) -> (String, String) {
+    let ufrag = ufrag::encode(ufrag::Owner { worker, seat }, u64::from_le_bytes(chance()));
+    (ufrag, ufrag::password(chance()))
+}
+
+/// An endpoint's seat and receiving side.
+pub(crate) fn seat(
+    spec: &EndpointSpec,
+    (worker, number): (WorkerId, u32),
+    credentials: &(String, String),
+    surroundings: &Surroundings,
+    now: Timestamp,
+) -> (Box<Seat>, Box<Receiver>) {
+    let config = transport::Config {
+        ufrag: credentials.0.clone(),
+        pwd: credentials.1.clone(),
+        controlling: true,
+        transaction_prefix: ufrag::transaction_prefix(ufrag::Owner { worker, seat: number }),
+        tie_breaker: u64::from_le_bytes(chance()),
+        sockets: surroundings
+            .local
+            .iter()
+            .map(|address| local_socket(*address, &surroundings.candidates))
+            .collect(),
+        allow_loopback: surroundings.allow_loopback,
+        payload_types: spec.payload_types.clone(),
+        extensions: spec.extensions,
+        feedback: spec.feedback,
+        ssrc_rewriting: spec.ssrc_rewriting,
+        key_frame_message: transport::KeyFrameMessage::Pli,
+        rate_limit: transport::RateLimit::default(),
+        cname: format!("{:016x}", u64::from_le_bytes(chance())),
+        seed: u64::from_le_bytes(chance()),
+    };
+    let seat = Seat {
+        index: number,
+        endpoint: spec.endpoint,
+        conference: spec.conference,
+        transport: Transport::new(&config, now),
+        payload_types: spec.payload_types.clone(),
+        extensions: spec.extensions,
+        signalled: Box::default(),
+        spares: spares(),
+        handshake_thread: spec.endpoint.0 as usize % surroundings.handshake_threads.max(1),
+        force_mute_audio: false,
+        force_mute_video: false,
+        room: 0,
+        receiver: ReceiverIndex(0),
+        heard: now,
+        activity: Activity::Awaited,
+        dtls_path: None,
+    };
+    let receiver = ReceiverSpec {
+        endpoint: spec.endpoint,
+        ssrc_rewriting: spec.ssrc_rewriting,
+        seed: u64::from_le_bytes(chance()),
+    };
+    (Box::new(seat), Box::new(Receiver::new(receiver)))
+}
+
+/// The receiving state of everything that an endpoint signalled.
+pub(crate) fn streams(sources: &[SourceSpec]) -> (Vec<Box<ReceiveStream>>, Box<SignalledStreams>) {
+    let mut streams = Vec::new();
+    let mut signalled = Box::<SignalledStreams>::default();
+    for source in sources {
+        let clock = clock_rate(source.media);
+        for (number, encoding) in source.encodings.iter().enumerate() {
+            let entry = SignalledStream {
+                ssrc: encoding.ssrc.0,
+                source: source.source,
+                encoding: number as u8,
+                media: source.media,
+            };
+            if signalled.try_push(entry).is_err() {
+                return (streams, signalled);
+            }
+            streams.push(ReceiveStream::new(
+                encoding.ssrc.0,
+                StreamKind::Media { media: source.media, rtx: encoding.rtx.map(|rtx| rtx.0) },
+                clock,
+            ));
+            if let Some(rtx) = encoding.rtx {
+                streams.push(ReceiveStream::new(rtx.0, StreamKind::Rtx { primary: encoding.ssrc.0 }, clock));
+            }
+        }
+    }
+    (streams, signalled)
+}
+
+/// A source for one replica, and the place for its packets if any may be asked for again.
+pub(crate) fn source(spec: &SourceSpec) -> (Box<Source>, Option<Box<SourceCache>>) {
+    let cache = (spec.media == Media::Video).then(|| Box::new(SourceCache::new(spec.encodings.len())));
+    (Box::new(Source::new(spec)), cache)
+}
+
+/// `audio` and `video` outgoing streams that have no SSRC yet.
+pub(crate) fn send_streams(audio: usize, video: usize) -> Vec<Box<SendStream>> {
+    let stream = |media| {
+        let history = if media == Media::Video { SendStream::HISTORY } else { 0 };
+        SendStream::new(0, None, media, clock_rate(media), history)
+    };
+    (0..audio).map(|_| stream(Media::Audio)).chain((0..video).map(|_| stream(Media::Video))).collect()
+}
+
+/// An empty replica.
+pub(crate) fn conference(id: contract::ConferenceId, budget: u64, places: usize) -> Conference {
+    let config = conference::Config { budget, ..conference::Config::default() };
+    Conference::new(id, config, conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places))
+}
+
+/// Random bytes from the system's generator.
+pub(crate) fn chance<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system's random generator works or nothing secure can be done");
+    bytes
+}
+
+fn spares() -> Spares {
+    let mut spares = Spares::default();
+    spares.audio.extend(send_streams(spares.audio.capacity(), 0));
+    spares.video.extend(send_streams(0, spares.video.capacity()));
+    spares
+}
+
+fn local_socket(address: SocketAddr, candidates: &[Candidate]) -> LocalSocket {
+    let host = candidates.iter().find(|candidate| {
+        candidate.kind == CandidateKind::Host && candidate.address == address && !candidate.tcp
+    });
+    LocalSocket { address, priority: host.map_or(HOST_PRIORITY, |candidate| candidate.priority), tcp: false }
+}
+
+fn clock_rate(media: Media) -> u32 {
+    match media {
+        Media::Audio => 48_000,
+        Media::Video => 90_000,
+    }
+}
+
+/// Sources counted on for each endpoint: microphone, camera, screen share.
+pub(crate) const SOURCES_PER_PLACE: usize = 3;
+
+/// RFC 8445 §5.1.2.1: type preference 126, the highest local preference, component 1.
+const HOST_PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
