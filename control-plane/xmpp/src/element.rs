@@ -264,3 +264,73 @@ fn escape_char(c: char, out: &mut String) {
         _ => out.push(char::REPLACEMENT_CHARACTER),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_namespace_change_is_declared_on_the_element_itself_and_nothing_is_prefixed() {
+        let source = Element::new("source", "urn:xmpp:jingle:apps:rtp:ssma:0").attr("ssrc", "1");
+        let rows = [
+            (Element::new("presence", ns::JABBER_CLIENT), "<presence xmlns='jabber:client'/>"),
+            (
+                Element::new("presence", ns::JABBER_CLIENT)
+                    .with(Element::new("SourceInfo", ns::JABBER_CLIENT)),
+                "<presence xmlns='jabber:client'><SourceInfo/></presence>",
+            ),
+            (
+                Element::new("description", "urn:x").with(source.clone()).with(source),
+                "<description xmlns='urn:x'><source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'/>\
+                 <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'/></description>",
+            ),
+            (
+                Element::new("iq", ns::JABBER_CLIENT)
+                    .with(Element::new("a", "urn:a").with(Element::new("b", ns::JABBER_CLIENT))),
+                "<iq xmlns='jabber:client'><a xmlns='urn:a'><b xmlns='jabber:client'/></a></iq>",
+            ),
+            (Element::new("a", "urn:a").with(Element::new("b", "")), "<a xmlns='urn:a'><b xmlns=''/></a>"),
+        ];
+        for (element, text) in rows {
+            assert_eq!(element.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn stream_elements_alone_have_a_prefix() {
+        let features = Element::new("features", ns::STREAM).with(Element::new("bind", ns::BIND));
+        assert_eq!(
+            features.to_string(),
+            "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
+             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"
+        );
+        assert_eq!(
+            crate::error::stream_error("host-unknown").to_string(),
+            "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+             <host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+        );
+    }
+
+    #[test]
+    fn a_sasl_failure_s_text_stands_bare_as_clients_match_it() {
+        let failure = crate::error::sasl_failure("not-allowed", Some("No token")).to_string();
+        assert!(failure.ends_with("<not-allowed/><text>No token</text></failure>"), "{failure}");
+    }
+
+    #[test]
+    fn text_and_attributes_are_escaped() {
+        let element = Element::new("a", "").attr("k", "<'\"&>\n\t\r").with_text("<'\"&>\n\t\r\u{1}");
+        assert_eq!(
+            element.to_string(),
+            "<a xmlns='' k='&lt;&apos;&quot;&amp;&gt;&#10;&#9;&#13;'>&lt;'\"&amp;&gt;\n\t&#13;\u{fffd}</a>"
+        );
+    }
+
+    #[test]
+    fn an_attribute_set_twice_has_the_later_value() {
+        let mut element = Element::new("a", "").attr("k", "1").attr("k", "2");
+        assert_eq!(element.attributes().collect::<Vec<_>>(), [("k", "2")]);
+        assert_eq!(element.remove_attribute("k").as_deref(), Some("2"));
+        assert_eq!(element.attribute("k"), None);
+    }
+}

@@ -80,6 +80,10 @@ pub fn parse_within(text: &str, max_bytes: usize) -> Result<Element, ParseError>
     }
 }
 
+/// Namespaces of `xml:` and `xmlns:`, which no element is in and no default declaration names (Namespaces in XML §3).
+const RESERVED_NAMESPACES: [&str; 2] =
+    ["http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/"];
+
 /// The elements that are open, outermost first, and the finished one.
 #[derive(Default)]
 struct Tree {
@@ -150,6 +154,9 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(_) => return Err(ParseError::NotWellFormed),
     };
+    if RESERVED_NAMESPACES.contains(&namespace.as_str()) {
+        return Err(ParseError::NotWellFormed);
+    }
     let mut element = Element::new(local.into_inner(), namespace);
     let mut count = 0;
     for attribute in start.attributes() {
@@ -228,3 +235,6 @@ fn refusal(error: quick_xml::Error) -> ParseError {
         _ => ParseError::NotWellFormed,
     }
 }
+
+#[cfg(test)]
+mod tests;

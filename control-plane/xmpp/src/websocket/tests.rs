@@ -1,1 +1,188 @@
+use super::*;
 
+const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.example' version='1.0'/>";
+const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+const BIND: &str = "<iq type='set' id='_bind_auth_2' xmlns='jabber:client'>\
+                    <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+const OPENED: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' from='meet.example' id='s1' version='1.0' \
+                      xml:lang='en'/>";
+
+fn stream() -> Stream {
+    let hosts: Arc<[String]> = ["meet.example".to_owned(), "guest.meet.example".to_owned()].into();
+    let identity = Identity { stream_id: "s1".into(), localpart: "0c7f".into(), resource: "r".into() };
+    Stream::new(hosts, identity)
+}
+
+fn feed(stream: &mut Stream, text: &str) -> Vec<Event> {
+    let mut out = Vec::new();
+    stream.frame(text, &mut out);
+    out
+}
+
+fn frame(text: &str) -> Event {
+    Event::Frame(text.to_owned())
+}
+
+fn failure(condition: &str) -> [Event; 3] {
+    [
+        frame(&format!(
+            "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+        )),
+        frame("<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" />"),
+        Event::Close { by_client: false },
+    ]
+}
+
+fn bound() -> Stream {
+    let mut stream = stream();
+    for text in [OPEN, AUTH, OPEN, BIND] {
+        feed(&mut stream, text);
+    }
+    assert!(stream.is_bound());
+    stream
+}
+
+#[test]
+fn a_stock_client_s_opening_is_answered_frame_by_frame() {
+    let mut stream = stream();
+    assert_eq!(
+        feed(&mut stream, OPEN),
+        [
+            frame(OPENED),
+            frame(
+                "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
+                 <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>ANONYMOUS</mechanism></mechanisms>\
+                 </stream:features>"
+            ),
+        ]
+    );
+    let account = BareJid::new("0c7f@meet.example").expect("an address");
+    assert_eq!(
+        feed(&mut stream, AUTH),
+        [Event::Authenticated(account), frame("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")]
+    );
+    assert_eq!(
+        feed(&mut stream, OPEN),
+        [
+            frame(OPENED),
+            frame(
+                "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
+                 <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/></stream:features>"
+            ),
+        ]
+    );
+    let jid = FullJid::new("0c7f@meet.example/r").expect("an address");
+    assert_eq!(
+        feed(&mut stream, BIND),
+        [
+            Event::Bound(jid),
+            frame(
+                "<iq xmlns='jabber:client' type='result' id='_bind_auth_2'>\
+                 <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>0c7f@meet.example/r</jid></bind></iq>"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn every_virtual_host_has_its_own_accounts_and_others_are_unknown() {
+    let mut guest = stream();
+    feed(&mut guest, &OPEN.replace("meet.example", "guest.meet.example"));
+    feed(&mut guest, AUTH);
+    assert_eq!(
+        guest.account().map(|account| account.to_string()).as_deref(),
+        Some("0c7f@guest.meet.example")
+    );
+
+    let mut unknown = stream();
+    let mut expected = vec![frame(OPENED)];
+    expected.extend(failure("host-unknown"));
+    assert_eq!(feed(&mut unknown, &OPEN.replace("meet.example", "other.example")), expected);
+}
+
+#[test]
+fn a_client_s_close_is_answered_and_ends_the_stream() {
+    let mut stream = bound();
+    assert_eq!(
+        feed(&mut stream, "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"),
+        [frame("<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" />"), Event::Close { by_client: true }]
+    );
+    assert_eq!(feed(&mut stream, "<presence xmlns='jabber:client'/>"), []);
+}
+
+#[test]
+fn other_mechanisms_fail_and_the_third_failure_ends_the_stream() {
+    let mut stream = stream();
+    feed(&mut stream, OPEN);
+    let plain = AUTH.replace("ANONYMOUS", "PLAIN");
+    let refused = frame("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/></failure>");
+    assert_eq!(feed(&mut stream, &plain), [refused.clone()]);
+    assert_eq!(feed(&mut stream, &plain), [refused.clone()]);
+    let mut expected = vec![refused];
+    expected.extend(failure("policy-violation"));
+    assert_eq!(feed(&mut stream, &plain), expected);
+}
+
+#[test]
+fn wrong_frames_end_the_stream_with_the_right_condition() {
+    let big = format!("<a>{}</a>", "x".repeat(UNAUTHENTICATED_FRAME_BYTES_MAX));
+    let other_version = OPEN.replace("1.0", "0.9");
+    // What came before, what is wrong, the condition.
+    let rows: [(&[&str], &str, &str); 13] = [
+        (&[OPEN], "<a", "not-well-formed"),
+        (&[OPEN], "<a/><b/>", "not-well-formed"),
+        (&[OPEN], "<?xml version='1.0'?><a/>", "restricted-xml"),
+        (&[OPEN], "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>", "restricted-xml"),
+        (&[OPEN], &big, "policy-violation"),
+        (&[OPEN], BIND, "not-authorized"),
+        (&[OPEN], OPEN, "not-authorized"),
+        (&[OPEN], "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "not-authorized"),
+        (&[OPEN, AUTH], BIND, "invalid-namespace"),
+        (&[OPEN, AUTH], &other_version, "unsupported-version"),
+        (&[OPEN, AUTH, OPEN], "<presence xmlns='jabber:client'/>", "not-authorized"),
+        (&[OPEN, AUTH, OPEN, BIND], OPEN, "unsupported-stanza-type"),
+        (&[OPEN, AUTH, OPEN, BIND], "<presence/>", "unsupported-stanza-type"),
+    ];
+    for (before, wrong, condition) in rows {
+        let mut stream = stream();
+        before.iter().for_each(|text| drop(feed(&mut stream, text)));
+        assert_eq!(feed(&mut stream, wrong), failure(condition), "{wrong:.60}");
+    }
+}
+
+#[test]
+fn an_error_before_the_opening_is_wrapped_in_a_stream() {
+    for wrong in
+        ["<a", "<stream:stream xmlns:stream='http://etherx.jabber.org/streams'/>", "<!DOCTYPE a><open/>"]
+    {
+        let out = feed(&mut stream(), wrong);
+        assert_eq!(out.first(), Some(&frame(OPENED)), "{wrong}");
+        assert_eq!(out.last(), Some(&Event::Close { by_client: false }), "{wrong}");
+    }
+}
+
+#[test]
+fn large_frames_are_read_only_after_authentication() {
+    let text =
+        |size: usize| format!("<message xmlns='jabber:client'><body>{}</body></message>", "x".repeat(size));
+    let out = feed(&mut bound(), &text(100_000));
+    assert!(matches!(out.as_slice(), [Event::Stanza(_)]));
+    assert_eq!(feed(&mut bound(), &text(STANZA_BYTES_MAX)), failure("policy-violation"));
+}
+
+#[test]
+fn stream_management_before_binding_may_only_resume() {
+    let mut stream = stream();
+    for text in [OPEN, AUTH, OPEN] {
+        feed(&mut stream, text);
+    }
+    assert_eq!(
+        feed(&mut stream, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"),
+        [frame(
+            "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
+        )]
+    );
+    let out = feed(&mut stream, "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>");
+    assert!(matches!(out.as_slice(), [Event::Resume(_)]));
+}
