@@ -124,25 +124,25 @@ mod tests {
     #[test]
     fn what_one_worker_sends_another_receives_with_its_name() {
         let mut ports = Mesh::ports::<u32>(3, 4);
-        for from in 0..3usize {
+        for (from, port) in ports.iter_mut().enumerate() {
             for to in 0..3usize {
-                let sent = ports[from].send(to, |record| *record = (10 * from + to) as u32);
+                let sent = port.send(to, |record| *record = (10 * from + to) as u32);
                 assert_eq!(sent.is_ok(), from != to, "nobody sends to itself");
             }
             let mut told = Vec::new();
-            ports[from].publish_each(|to| told.push(to));
+            port.publish_each(|to| told.push(to));
             assert_eq!(told, (0..3).filter(|to| *to != from).collect::<Vec<_>>());
         }
-        for to in 0..3usize {
-            assert_eq!((ports[to].worker(), ports[to].workers()), (to, 3));
-            assert!(!ports[to].is_empty());
+        for (to, port) in ports.iter_mut().enumerate() {
+            assert_eq!((port.worker(), port.workers()), (to, 3));
+            assert!(!port.is_empty());
             let mut seen = Vec::new();
-            let count = ports[to].receive_each(10, |from, record| seen.push((from, *record)));
+            let count = port.receive_each(10, |from, record| seen.push((from, *record)));
             seen.sort_unstable();
             let expected: Vec<(usize, u32)> =
                 (0..3).filter(|from| *from != to).map(|from| (from, (10 * from + to) as u32)).collect();
             assert_eq!((count, seen), (2, expected));
-            assert!(ports[to].is_empty());
+            assert!(port.is_empty());
         }
     }
 

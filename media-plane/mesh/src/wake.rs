@@ -94,8 +94,8 @@ mod tests {
     /// Writes that the eventfd has seen since it was last read.
     fn count(sleeper: &Sleeper) -> u64 {
         let mut bytes = [0; 8];
-        match (&sleeper.shared.eventfd).read(&mut bytes) {
-            Ok(_) => u64::from_ne_bytes(bytes),
+        match (&sleeper.shared.eventfd).read_exact(&mut bytes) {
+            Ok(()) => u64::from_ne_bytes(bytes),
             Err(_) => 0,
         }
     }
