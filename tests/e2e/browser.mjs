@@ -1,0 +1,107 @@
+// Chromium pages with fake devices, and what they see.
+import { setTimeout as pause } from 'node:timers/promises';
+import { chromium } from 'playwright-core';
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+export function launch(...flags) {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--use-fake-device-for-media-stream=fps=30',
+      '--use-fake-ui-for-media-stream',
+      '--auto-accept-this-tab-capture',
+      '--auto-select-desktop-capture-source=Entire screen',
+      '--autoplay-policy=no-user-gesture-required',
+      '--allow-loopback-in-peer-connection',
+      '--disable-features=WebRtcHideLocalIpsWithMdns',
+      ...flags,
+    ],
+  });
+}
+
+export class Participant {
+  /** Opens a page in the room and waits until it has joined. `query` goes into the address. */
+  static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url } = {}) {
+    const context = await browser.newContext({ viewport, permissions: ['camera', 'microphone'], ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const participant = new Participant(page, name);
+    await page.goto(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
+    await participant.until('joined', (state) => state.joined);
+    return participant;
+  }
+
+  constructor(page, name) {
+    this.page = page;
+    this.name = name;
+    this.log = [];
+    page.on('console', (message) => this.log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => this.log.push(`error: ${error.stack}`));
+  }
+
+  state() {
+    return this.page.evaluate(() => window.sluice?.state() ?? null);
+  }
+
+  stats() {
+    return this.page.evaluate(() => window.sluice?.stats() ?? null);
+  }
+
+  /** Waits until `test(state)` holds and gives how long it took in milliseconds. */
+  async until(what, test, timeout = 15_000) {
+    const began = Date.now();
+    let state = null;
+    while (Date.now() - began < timeout) {
+      state = await this.state();
+      if (state !== null && (await test(state))) return Date.now() - began;
+      await pause(50);
+    }
+    throw new Error(`${this.name}: not ${what} after ${timeout} ms\n${JSON.stringify(state, null, 1)}\n${this.log.slice(-30).join('\n')}`);
+  }
+
+  /** Waits until the pictures of exactly `count` others move. */
+  async sees(count, timeout = 15_000) {
+    let frames = new Map();
+    return this.until(`seeing ${count} others`, (state) => {
+      const moving = state.tiles.filter((tile) => tile.frames > (frames.get(tile.source) ?? Infinity));
+      frames = new Map(state.tiles.map((tile) => [tile.source, tile.frames]));
+      return state.tiles.length === count && moving.length === count;
+    }, timeout);
+  }
+
+  /** Waits until audio of at least `count` others arrives and is not silence. */
+  async hears(count, timeout = 15_000) {
+    let energy = new Map();
+    const began = Date.now();
+    while (Date.now() - began < timeout) {
+      const audio = (await this.stats())?.inboundAudio ?? [];
+      const rising = audio.filter((stream) => stream.totalAudioEnergy > (energy.get(stream.ssrc) ?? Infinity));
+      energy = new Map(audio.map((stream) => [stream.ssrc, stream.totalAudioEnergy]));
+      if (rising.length >= count) return Date.now() - began;
+      await pause(500);
+    }
+    throw new Error(`${this.name}: does not hear ${count} others: ${JSON.stringify((await this.stats())?.inboundAudio)}`);
+  }
+
+  async leave() {
+    await this.page.evaluate(() => window.sluice.leave());
+    await this.page.context().close();
+  }
+
+  /** The page goes without a word, as if its process was killed. */
+  async vanish() {
+    const session = await this.page.context().newCDPSession(this.page);
+    await session.send('Page.crash').catch(() => {});
+    await this.page.context().close().catch(() => {});
+  }
+}
+
+export { pause };
