@@ -263,3 +263,6 @@ fn extension_block(datagram: &[u8], at: usize) -> Option<Block<'_>> {
     let length = 4 * usize::from(u16_at(datagram, at + 2)?);
     Some(Block { profile, data: datagram.get(at + 4..at + 4 + length)? })
 }
+
+#[cfg(test)]
+mod tests;

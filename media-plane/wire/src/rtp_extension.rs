@@ -66,17 +66,17 @@ impl Elements<'_> {
         self.malformed
     }
 
-    /// Id, length and size of the element's header at the start of the rest. `None` ends the iteration.
+    /// Id, length and own size of the next element's header. `None` ends the iteration.
     fn header(&mut self) -> Option<(u8, usize, usize)> {
         let first = *self.rest.first()?;
         match self.form {
+            // Id 15, or a length with id 0, ends all reading, and what came before it counts (RFC 8285 §4.2).
+            Form::OneByte if matches!(first >> 4, 0 | 15) => None,
             Form::OneByte => Some((first >> 4, usize::from(first & 0x0F) + 1, 1)),
             Form::TwoByte => {
-                let Some(&length) = self.rest.get(1) else {
-                    self.malformed = true;
-                    return None;
-                };
-                Some((first, usize::from(length), 2))
+                let length = self.rest.get(1);
+                self.malformed |= length.is_none();
+                Some((first, usize::from(*length?), 2))
             }
         }
     }
@@ -86,36 +86,22 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Element<'a>;
 
     fn next(&mut self) -> Option<Element<'a>> {
-        // Padding is a zero byte between elements in both forms (RFC 8285 §4.1.1). In the one-byte form id 0 with a
-        // length is padding too for what follows its first byte (§4.2): skipped with its data.
+        // Padding of both forms (RFC 8285 §4.1.2).
         while let [0, rest @ ..] = self.rest {
             self.rest = rest;
         }
-        loop {
-            let Some((id, length, size)) = self.header() else {
-                self.rest = &[];
-                return None;
-            };
-            // Id 15 of the one-byte form stops all reading, whatever its length (§4.2).
-            if matches!(self.form, Form::OneByte) && id == 15 {
-                self.rest = &[];
-                return None;
-            }
-            let (Some(data), Some(rest)) =
-                (self.rest.get(size..size + length), self.rest.get(size + length..))
-            else {
-                self.malformed = true;
-                self.rest = &[];
-                return None;
-            };
-            self.rest = rest;
-            if id != 0 {
-                return Some(Element { id, data });
-            }
-            while let [0, rest @ ..] = self.rest {
-                self.rest = rest;
-            }
-        }
+        let Some((id, length, size)) = self.header() else {
+            self.rest = &[];
+            return None;
+        };
+        let end = size + length;
+        let (Some(data), Some(rest)) = (self.rest.get(size..end), self.rest.get(end..)) else {
+            self.malformed = true;
+            self.rest = &[];
+            return None;
+        };
+        self.rest = rest;
+        Some(Element { id, data })
     }
 }
 
@@ -128,7 +114,7 @@ pub struct AudioLevel {
     pub level: u8,
 }
 
-/// Read an audio level: one byte, or two in the form that some senders of the two-byte form use.
+/// Read an audio level. It has one byte; more are padding that some senders of the two-byte form add (RFC 6464 §3).
 pub fn audio_level(data: &[u8]) -> Option<AudioLevel> {
     let &first = data.first()?;
     Some(AudioLevel { voice: first & 0x80 != 0, level: first & 0x7F })
@@ -139,7 +125,7 @@ pub fn transport_cc(data: &[u8]) -> Option<u16> {
     u16_at(data, 0)
 }
 
-/// Read an absolute send time: 24 bits of seconds in 6.18 fixed point, wrapping every 64 s.
+/// Read an absolute send time: 24 bits of seconds in 6.18 fixed point, wrapping every 64 s. Another size is refused.
 pub fn abs_send_time(data: &[u8]) -> Option<u32> {
     (data.len() == 3).then(|| u24_at(data, 0)).flatten()
 }
@@ -165,4 +151,89 @@ pub struct VideoOrientation {
 pub fn video_orientation(data: &[u8]) -> Option<VideoOrientation> {
     let &first = data.first()?;
     Some(VideoOrientation { back_camera: first & 8 != 0, flip: first & 4 != 0, quarter_turns: first & 3 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// (name, profile, data, elements, malformed)
+    type Row = (&'static str, u16, &'static [u8], &'static [(u8, &'static [u8])], bool);
+
+    const ROWS: &[Row] = &[
+        ("nothing", ONE_BYTE_PROFILE, &[], &[], false),
+        ("one element", ONE_BYTE_PROFILE, &[0x11, 1, 2, 0], &[(1, &[1, 2])], false),
+        ("two elements", ONE_BYTE_PROFILE, &[0x10, 9, 0xE0, 8], &[(1, &[9]), (14, &[8])], false),
+        (
+            "padding between",
+            ONE_BYTE_PROFILE,
+            &[0x10, 9, 0, 0, 0x20, 8, 0, 0],
+            &[(1, &[9]), (2, &[8])],
+            false,
+        ),
+        ("the same id twice", ONE_BYTE_PROFILE, &[0x10, 9, 0x10, 8], &[(1, &[9]), (1, &[8])], false),
+        ("length past the end", ONE_BYTE_PROFILE, &[0x10, 9, 0x22, 8], &[(1, &[9])], true),
+        ("nothing but a header", ONE_BYTE_PROFILE, &[0, 0, 0, 0x10], &[], true),
+        ("id 15 ends it", ONE_BYTE_PROFILE, &[0x10, 9, 0xF0, 8, 0x20, 7, 0, 0], &[(1, &[9])], false),
+        ("id 15 past the end", ONE_BYTE_PROFILE, &[0x10, 9, 0, 0xFF], &[(1, &[9])], false),
+        ("id 0 with a length", ONE_BYTE_PROFILE, &[0x10, 9, 0x01, 8, 0x20, 7, 0, 0], &[(1, &[9])], false),
+        ("two-byte", TWO_BYTE_PROFILE, &[1, 0, 15, 2, 7, 8, 0, 0], &[(1, &[]), (15, &[7, 8])], false),
+        ("two-byte with bits", TWO_BYTE_PROFILE | 5, &[200, 1, 7, 0], &[(200, &[7])], false),
+        ("two-byte past the end", TWO_BYTE_PROFILE, &[1, 1, 7, 2, 5, 0, 0, 0], &[(1, &[7])], true),
+        ("two-byte cut header", TWO_BYTE_PROFILE, &[1, 1, 7, 2], &[(1, &[7])], true),
+        ("another profile", 0xABCD, &[0x10, 9, 0, 0], &[], false),
+    ];
+
+    #[test]
+    fn elements_of_both_forms_are_found() {
+        for (name, profile, data, expected, malformed) in ROWS {
+            let mut elements = Block { profile: *profile, data }.elements();
+            let seen: Vec<_> = elements.by_ref().map(|element| (element.id, element.data)).collect();
+            assert_eq!(seen, *expected, "{name}");
+            assert_eq!(elements.malformed(), *malformed, "{name}");
+            assert_eq!(elements.next(), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_block_has_no_elements_to_find() {
+        for (name, profile, data, expected, malformed) in ROWS {
+            let block = Block { profile: *profile, data };
+            for id in 0..=255u8 {
+                let first = expected.iter().find(|(known, _)| *known == id).filter(|_| !malformed);
+                assert_eq!(block.find(id), first.map(|(_, data)| *data), "{name} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_read_from_data_of_their_size() {
+        assert_eq!(audio_level(&[0x85]), Some(AudioLevel { voice: true, level: 5 }));
+        assert_eq!(audio_level(&[0x7F, 0]), Some(AudioLevel { voice: false, level: 127 }));
+        assert_eq!(audio_level(&[]), None);
+        assert_eq!(transport_cc(&[0x12, 0x34]), Some(0x1234));
+        assert_eq!(transport_cc(&[0x12]), None);
+        assert_eq!(abs_send_time(&[1, 2, 3]), Some(0x01_0203));
+        assert_eq!(abs_send_time(&[1, 2]), None);
+        assert_eq!(abs_send_time(&[1, 2, 3, 4]), None);
+        assert_eq!(identifier(b"audio-0"), Some("audio-0"));
+        assert_eq!(identifier(b""), None);
+        assert_eq!(identifier(&[0xFF]), None);
+        assert_eq!(identifier(b"a\0"), None);
+        let turned = VideoOrientation { back_camera: true, flip: false, quarter_turns: 3 };
+        assert_eq!(video_orientation(&[0x0B]), Some(turned));
+        assert_eq!(video_orientation(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_block_is_walked_to_an_end(data in prop::collection::vec(any::<u8>(), 0..100), two_byte: bool) {
+            let profile = if two_byte { TWO_BYTE_PROFILE } else { ONE_BYTE_PROFILE };
+            let block = Block { profile, data: &data };
+            let size: usize = block.elements().map(|element| element.data.len() + 1).sum();
+            prop_assert!(size <= data.len());
+            prop_assert!(block.elements().all(|element| element.id != 0));
+        }
+    }
 }

@@ -178,7 +178,8 @@ impl Chunk {
         let word = u16_at(data, at)?;
         if word & 0x8000 == 0 {
             let left = word & 0x1FFF;
-            return (left > 0).then(|| Self { left, symbols: Symbols::Run((word >> 13 & 3) as u8) });
+            let symbol = (word >> 13 & 3) as u8;
+            return (left > 0).then_some(Self { left, symbols: Symbols::Run(symbol) });
         }
         if word & 0x4000 == 0 {
             return Some(Self { left: VECTOR_ONE_BIT, symbols: Symbols::OneBit(word << 2) });
