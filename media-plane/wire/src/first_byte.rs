@@ -39,7 +39,7 @@ mod tests {
                 } else if (20..64).contains(&first) {
                     Kind::Dtls
                 } else if first & 0xC0 == 0x80 {
-                    if second >= 192 && second < 224 { Kind::Rtcp } else { Kind::Rtp }
+                    if (192..224).contains(&second) { Kind::Rtcp } else { Kind::Rtp }
                 } else {
                     Kind::Unknown
                 };

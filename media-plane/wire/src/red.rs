@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn lengths_past_the_end_are_refused() {
-        let rows: &[(&[u8], Result<Range<usize>, Malformed>)] = &[
+        type Row = (&'static [u8], Result<Range<usize>, Malformed>);
+        let rows: &[Row] = &[
             (&[], Err(Malformed::Headers)),
             (&[111], Ok(1..1)),
             (&[0x80 | 111], Err(Malformed::Headers)),

@@ -59,7 +59,9 @@ fn a_packet_cut_anywhere_in_its_header_is_refused() {
 #[test]
 fn padding_takes_one_byte_to_the_whole_payload() {
     let fixed = [0xA0, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
-    let rows: &[(&[u8], Result<(usize, usize), Malformed>)] = &[
+    /// (what follows the fixed header, lengths of payload and padding)
+    type Row = (&'static [u8], Result<(usize, usize), Malformed>);
+    let rows: &[Row] = &[
         (&[], Err(Malformed::Padding)),
         (&[0], Err(Malformed::Padding)),
         (&[1], Ok((0, 1))),

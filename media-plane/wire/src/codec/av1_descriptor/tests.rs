@@ -232,14 +232,16 @@ fn a_patch_goes_to_the_descriptor_and_not_to_the_payload() {
     assert_eq!(out, data);
 }
 
+/// Layer step, indications, differences less one, chain differences; the first template's step is not used.
+type TemplatePlan = (u32, Vec<u32>, Vec<u32>, Vec<u32>);
+
 /// What a structure says, in the order in which it is written.
 #[derive(Clone, Debug)]
 struct Plan {
     offset: u32,
     targets: u32,
     chains: u32,
-    /// Layer step, indications, differences less one, chain differences; the first template's step is not used.
-    templates: Vec<(u32, Vec<u32>, Vec<u32>, Vec<u32>)>,
+    templates: Vec<TemplatePlan>,
     protected_by: Vec<u32>,
     resolution: Option<(u32, u32)>,
 }
@@ -350,7 +352,7 @@ proptest! {
         let mut written = Bits::default();
         written.push(0b10 << 6 | template, 8);
         written.push(500, 16);
-        written.push(u32::from(attach) << 4 | u32::from(has_mask) << 3 | u32::from(custom) * 7, 5);
+        written.push(u32::from(attach) << 4 | u32::from(has_mask) << 3 | if custom { 7 } else { 0 }, 5);
         if attach {
             plan.write(&mut written);
         }
@@ -360,7 +362,7 @@ proptest! {
         if custom {
             (0..plan.targets).for_each(|target| written.push(target, 2));
             // One difference of four bits, one of eight.
-            written.push(0b01_1111_10_1000_0001_00, 18);
+            [(1, 2), (15, 4), (2, 2), (0x81, 8), (0, 2)].map(|(value, count)| written.push(value, count));
             (0..plan.chains).for_each(|chain| written.push(chain + 100, 8));
         }
         let data = written.bytes();
