@@ -12,12 +12,18 @@
 mod chance;
 pub mod config;
 mod feedback;
+mod header_extension;
 pub mod ice;
+mod nack;
 pub mod path;
+mod payload_types;
+mod rate;
 pub mod receive_stream;
+mod receiving;
 pub mod retransmission;
 pub mod rtcp_in;
 pub mod send_stream;
+mod sending;
 pub mod srtp;
 pub mod statistics;
 mod transport;

@@ -1,8 +1,16 @@
 //! Answers to NACKs (RFC 4585 §6.2.1, RFC 4588): what was sent in which place, not the bytes.
 
+use core::time::Duration;
+
 use contract::Timestamp;
+use contract::limits::RETRANSMISSION_AGE;
 use wire::codec::Patch;
 use wire::rtp::Header;
+
+/// Times that one packet is sent again.
+const RESENDS_MAX: u8 = 4;
+/// Without a known round trip, a packet is sent again at most this often.
+const SPACING_UNKNOWN: Duration = Duration::from_millis(20);
 
 /// One packet that was sent and can be sent again; the bytes are in the source's cache under `token`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,4 +37,176 @@ pub struct Record {
     pub(crate) resent: u8,
     /// Length on the wire.
     pub(crate) len: u16,
+}
+
+/// The last packets of one stream, by SRTP index modulo its length.
+#[derive(Debug)]
+pub(crate) struct History {
+    records: Box<[Option<Record>]>,
+}
+
+impl History {
+    pub(crate) fn new(packets: usize) -> History {
+        let len = if packets == 0 { 0 } else { packets.next_power_of_two() };
+        History { records: vec![None; len].into_boxed_slice() }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.records.fill(None);
+    }
+
+    pub(crate) fn insert(&mut self, record: Record) {
+        let Some(at) = self.position(record.index) else { return };
+        // A late packet does not displace a newer one.
+        if self.records[at].is_none_or(|known| known.index < record.index) {
+            self.records[at] = Some(record);
+        }
+    }
+
+    /// The packet with this index if it may be sent again now; it then counts as sent.
+    pub(crate) fn take(
+        &mut self,
+        index: u64,
+        round_trip_us: Option<u32>,
+        budget: &mut Budget,
+        now: Timestamp,
+    ) -> Option<Record> {
+        let at = self.position(index)?;
+        let record = self.records[at].as_mut().filter(|record| record.index == index)?;
+        if record.resent >= RESENDS_MAX || now.since(record.sealed) > RETRANSMISSION_AGE {
+            return None;
+        }
+        if now.since(record.sent) < spacing(round_trip_us, record.resent) || !budget.spend(record.len, now) {
+            return None;
+        }
+        record.resent += 1;
+        record.sent = now;
+        Some(*record)
+    }
+
+    fn position(&self, index: u64) -> Option<usize> {
+        (!self.records.is_empty()).then(|| index as usize & (self.records.len() - 1))
+    }
+}
+
+/// How long a packet must have been under way before it may be sent again: the round trip, less what estimates err by.
+fn spacing(round_trip_us: Option<u32>, resent: u8) -> Duration {
+    match round_trip_us {
+        Some(us) => {
+            let us = u64::from(us);
+            Duration::from_micros((us * 9 / 10).min(us.saturating_sub(5_000)))
+        }
+        None if resent == 0 => Duration::ZERO,
+        None => SPACING_UNKNOWN,
+    }
+}
+
+/// Retransmitted bytes: a fifth of what is sent, and a little at all times.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes: u64,
+    since: Timestamp,
+}
+
+impl Budget {
+    /// A fifth of a second at 2.5 Mbit/s.
+    const BYTES_MAX: u64 = 64_000;
+    /// 100 kbit/s, so that slow streams are repaired at all.
+    const FLOOR_BYTES_PER_SECOND: u64 = 12_500;
+
+    pub(crate) fn new(now: Timestamp) -> Budget {
+        Budget { bytes: Self::BYTES_MAX / 4, since: now }
+    }
+
+    /// A first transmission earns a fifth of its length.
+    pub(crate) fn earn(&mut self, len: usize) {
+        self.bytes = (self.bytes + len as u64 / 5).min(Self::BYTES_MAX);
+    }
+
+    fn spend(&mut self, len: u16, now: Timestamp) -> bool {
+        let earned = now.since(self.since).as_micros() as u64 * Self::FLOOR_BYTES_PER_SECOND / 1_000_000;
+        if earned > 0 {
+            self.bytes = (self.bytes + earned).min(Self::BYTES_MAX);
+            self.since = now;
+        }
+        let Some(rest) = self.bytes.checked_sub(u64::from(len)) else { return false };
+        self.bytes = rest;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn record(index: u64, at: Timestamp) -> Record {
+        let header =
+            Header { marker: false, payload_type: 96, sequence: index as u16, timestamp: 0, ssrc: 1 };
+        Record {
+            token: index,
+            header,
+            patch: Patch::None,
+            index,
+            padding: 0,
+            transport_cc: None,
+            tag: [0; 4],
+            sealed: at,
+            sent: at,
+            resent: 0,
+            len: 1_000,
+        }
+    }
+
+    #[test]
+    fn a_packet_is_sent_again_once_a_round_trip_and_four_times_in_all() {
+        let mut history = History::new(16);
+        let mut budget = Budget::new(ms(0));
+        history.insert(record(3, ms(0)));
+        let times: Vec<u64> =
+            (0..2_000).filter(|&at| history.take(3, Some(100_000), &mut budget, ms(at)).is_some()).collect();
+        assert_eq!(times, [90, 180, 270, 360]);
+    }
+
+    #[test]
+    fn a_packet_of_more_than_a_second_ago_is_gone() {
+        let mut history = History::new(16);
+        let mut budget = Budget::new(ms(0));
+        history.insert(record(3, ms(0)));
+        assert!(history.take(3, None, &mut budget, ms(1_001)).is_none());
+        assert!(history.take(3, None, &mut budget, ms(1_000)).is_some());
+        assert!(history.take(4, None, &mut budget, ms(1_000)).is_none(), "never sent");
+    }
+
+    #[test]
+    fn newer_packets_displace_older_ones_and_not_the_reverse() {
+        let mut history = History::new(16);
+        let mut budget = Budget::new(ms(0));
+        history.insert(record(17, ms(0)));
+        history.insert(record(1, ms(0)));
+        assert!(history.take(1, None, &mut budget, ms(1)).is_none());
+        assert!(history.take(17, None, &mut budget, ms(1)).is_some());
+        let mut none = History::new(0);
+        none.insert(record(1, ms(0)));
+        assert!(none.take(1, None, &mut budget, ms(1)).is_none());
+    }
+
+    #[test]
+    fn retransmissions_stay_within_a_fifth_of_the_rate() {
+        let mut budget = Budget::new(ms(0));
+        let (mut sent, mut resent) = (0u64, 0u64);
+        for at in 0..10_000 {
+            budget.earn(1_000);
+            sent += 1_000;
+            while budget.spend(1_000, ms(at)) {
+                resent += 1_000;
+            }
+        }
+        let floor = Budget::BYTES_MAX + 10 * Budget::FLOOR_BYTES_PER_SECOND;
+        assert!(resent <= sent / 5 + floor, "{resent} of {sent}");
+        assert!(resent >= sent / 5, "{resent} of {sent}");
+    }
 }

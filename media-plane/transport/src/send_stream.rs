@@ -1,8 +1,17 @@
 //! One outgoing stream: numbers that never repeat, counts for reports, records for retransmission.
 
+use core::time::Duration;
+
+use arrayvec::ArrayVec;
+use contract::Timestamp;
 use contract::session::Media;
 use wire::codec::Patch;
+use wire::codec::av1_descriptor::Structure;
+use wire::rtcp::sender_report::{ReportBlock, SenderInfo};
 use wire::rtp::Header;
+
+use crate::retransmission::History;
+use crate::srtp::{ReplayWindow, Verdict, estimate};
 
 /// A packet to write, extend and seal.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +23,7 @@ pub struct Outgoing<'a> {
     /// Applied to the copy of the payload and of the dependency descriptor.
     pub patch: Patch,
     /// Needed by a patch that sets a mask in the dependency descriptor.
-    pub structure: Option<&'a wire::codec::av1_descriptor::Structure>,
+    pub structure: Option<&'a Structure>,
     /// Raw byte of RFC 6464.
     pub audio_level: Option<u8>,
     /// Raw byte of 3GPP TS 26.114.
@@ -35,7 +44,7 @@ pub struct Repair<'a> {
     /// As in [`Outgoing`].
     pub payload: &'a [u8],
     /// As in [`Outgoing`].
-    pub structure: Option<&'a wire::codec::av1_descriptor::Structure>,
+    pub structure: Option<&'a Structure>,
     /// As in [`Outgoing`].
     pub audio_level: Option<u8>,
     /// As in [`Outgoing`].
@@ -55,20 +64,37 @@ pub struct Sealed {
     pub transport_cc: Option<u64>,
 }
 
-/// One outgoing stream. Made off the worker; adding it to a transport moves it in.
+/// One outgoing stream. Made off the worker; [`crate::Transport::add_send_stream`] moves it in.
 #[derive(Debug)]
 pub struct SendStream {
     ssrc: u32,
     rtx: Option<u32>,
     media: Media,
     clock_rate: u32,
+    /// SRTP indices used: none is ever used for another packet.
+    pub(crate) used: ReplayWindow,
+    /// Next SRTP index of the retransmission stream; starts at 1 as in existing bridges.
+    pub(crate) next_rtx: u64,
+    pub(crate) history: History,
+    packets: u32,
+    octets: u32,
+    packets_at_report: u32,
+    /// The source's clocks, translated: (NTP time, RTP timestamp, when they came).
+    clocks: Option<(u64, u32, Timestamp)>,
+    /// Our last reports: middle 32 bits of the NTP time, and when they went out.
+    reports: ArrayVec<(u32, Timestamp), REPORTS_MAX>,
+    /// What the peer last said it lost, in 1/256.
+    pub(crate) fraction_lost: u8,
 }
+
+/// Sender reports that a report block may still answer.
+const REPORTS_MAX: usize = 4;
 
 impl SendStream {
     /// Packets that a video stream remembers for retransmission: a second of 8 Mbit/s.
     pub const HISTORY: usize = 1_024;
 
-    /// `history` is rounded up to a power of two; 0 for none (audio). Each record takes about 100 bytes.
+    /// `history` packets are remembered, rounded up to a power of two; 0 for none (audio).
     pub fn new(
         ssrc: u32,
         rtx: Option<u32>,
@@ -76,15 +102,21 @@ impl SendStream {
         clock_rate: u32,
         history: usize,
     ) -> Box<SendStream> {
-        let _ = history;
-        Box::new(SendStream { ssrc, rtx, media, clock_rate })
-    }
-
-    /// Give a fresh stream the SSRCs that it is to be used for. The worker keeps spare streams that were made before
-    /// their SSRC was known; never call it on one that has been used.
-    pub fn assign(&mut self, ssrc: u32, rtx: Option<u32>) {
-        self.ssrc = ssrc;
-        self.rtx = rtx;
+        Box::new(SendStream {
+            ssrc,
+            rtx,
+            media,
+            clock_rate,
+            used: ReplayWindow::default(),
+            next_rtx: 1,
+            history: History::new(history),
+            packets: 0,
+            octets: 0,
+            packets_at_report: 0,
+            clocks: None,
+            reports: ArrayVec::new(),
+            fraction_lost: 0,
+        })
     }
 
     /// The media SSRC.
@@ -105,5 +137,136 @@ impl SendStream {
     /// Hz.
     pub fn clock_rate(&self) -> u32 {
         self.clock_rate
+    }
+
+    /// The SRTP index that a packet with this sequence number gets; `None` if it was used or is too old to tell.
+    pub(crate) fn index_for(&self, sequence: u16) -> Option<u64> {
+        let index = estimate(self.used.highest(), sequence)?;
+        (self.used.check(index) == Verdict::Fresh).then_some(index)
+    }
+
+    /// A packet was sealed.
+    pub(crate) fn note_sent(&mut self, index: u64, payload_len: usize) {
+        self.used.mark(index);
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(payload_len as u32);
+    }
+
+    /// New keys: indices start again, and what was sealed under the old ones cannot be sent again.
+    pub(crate) fn restart(&mut self) {
+        self.used = ReplayWindow::default();
+        self.next_rtx &= 0xFFFF;
+        self.history.clear();
+    }
+
+    pub(crate) fn note_clocks(&mut self, ntp: u64, rtp_timestamp: u32, now: Timestamp) {
+        self.clocks = Some((ntp, rtp_timestamp, now));
+    }
+
+    /// The source behind the stream changed or the stream is new: without its clocks there is no report.
+    pub(crate) fn report_wanted(&self) -> bool {
+        self.clocks.is_some() && self.packets != self.packets_at_report
+    }
+
+    /// Our report as of now (RFC 3550 §6.4.1): the source's clocks, moved on by the time since.
+    pub(crate) fn report(&mut self, now: Timestamp) -> Option<SenderInfo> {
+        let (ntp, rtp_timestamp, at) = self.clocks?;
+        let elapsed_us = u128::from((now.since(at).as_micros() as u64).min(ELAPSED_MAX_US));
+        let ntp_time = ntp.wrapping_add(((elapsed_us << 32) / 1_000_000) as u64);
+        let ticks = (elapsed_us * u128::from(self.clock_rate) / 1_000_000) as u32;
+        self.packets_at_report = self.packets;
+        if self.reports.is_full() {
+            self.reports.remove(0);
+        }
+        self.reports.push(((ntp_time >> 16) as u32, now));
+        Some(SenderInfo {
+            ssrc: self.ssrc,
+            ntp_time,
+            rtp_timestamp: rtp_timestamp.wrapping_add(ticks),
+            packet_count: self.packets,
+            octet_count: self.octets,
+        })
+    }
+
+    /// The round trip that a report block shows, in microseconds.
+    pub(crate) fn round_trip_us(&self, block: &ReportBlock, now: Timestamp) -> Option<u32> {
+        let (_, sent) = self.reports.iter().rev().find(|(ntp, _)| *ntp == block.last_sender_report)?;
+        let delay = Duration::from_micros(u64::from(block.delay_since_last) * 1_000_000 / 65_536);
+        let round_trip = now.since(*sent).checked_sub(delay)?;
+        if round_trip > ROUND_TRIP_MAX {
+            return None;
+        }
+        u32::try_from(round_trip.as_micros()).ok()
+    }
+}
+
+/// Clocks older than this are no better than none: a day.
+const ELAPSED_MAX_US: u64 = 86_400_000_000;
+/// Longer round trips are errors of the peer.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(7);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Box<SendStream> {
+        SendStream::new(1, Some(2), Media::Video, 90_000, 16)
+    }
+
+    #[test]
+    fn an_index_is_given_once() {
+        let mut stream = stream();
+        for (sequence, expected) in [
+            (65_534, Some(65_534)),
+            (65_534, None),
+            (0, Some(65_536)),
+            (65_535, Some(65_535)),
+            (65_535, None),
+            (1_500, Some(67_036)),
+            (0, None),
+            (1, None),
+            (1_499, Some(67_035)),
+        ] {
+            assert_eq!(stream.index_for(sequence), expected, "{sequence}");
+            if let Some(index) = expected {
+                stream.note_sent(index, 10);
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_moves_the_clocks_of_the_source_on() {
+        let mut stream = stream();
+        assert!(stream.report(Timestamp::ZERO).is_none());
+        stream.note_sent(5, 100);
+        assert!(!stream.report_wanted());
+        stream.note_clocks(10 << 32, 1_000, Timestamp::from_millis(200));
+        assert!(stream.report_wanted());
+        let info = stream.report(Timestamp::from_millis(700)).unwrap();
+        assert_eq!(info.ntp_time, (10 << 32) + (1 << 31));
+        assert_eq!(info.rtp_timestamp, 1_000 + 45_000);
+        assert_eq!((info.packet_count, info.octet_count), (1, 100));
+        assert!(!stream.report_wanted(), "nothing sent since");
+    }
+
+    #[test]
+    fn the_round_trip_is_what_the_peer_did_not_hold() {
+        let mut stream = stream();
+        stream.note_clocks(0x1234_5678_9ABC_DEF0, 0, Timestamp::from_millis(0));
+        stream.report(Timestamp::from_millis(0)).unwrap();
+        let block = |last, delay| ReportBlock {
+            last_sender_report: last,
+            delay_since_last: delay,
+            ..ReportBlock::default()
+        };
+        let now = Timestamp::from_millis(550);
+        for (last, delay, expected) in [
+            (0x5678_9ABC, 32_768, Some(50_000)),
+            (0x5678_9ABC, 65_536, None),
+            (0x5678_9ABD, 32_768, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(stream.round_trip_us(&block(last, delay), now), expected);
+        }
     }
 }

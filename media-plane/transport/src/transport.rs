@@ -1,28 +1,76 @@
-//! The state machine itself: what a worker calls, in the order of `style.md` §3.4.
+//! The state machine itself: what it holds, and its life. The packet paths are in `receiving`, `sending`, `rtcp_in` and
+//! `feedback`.
 
-use contract::session::Candidate;
+use contract::session::{Candidate, ExtensionIds};
 use contract::{DropReason, Timestamp};
 
 use crate::config::Config;
-use crate::ice::Event;
+use crate::feedback::Reporter;
+use crate::ice::{Agent, Event, Refused};
 use crate::path::{Outbox, Path};
-use crate::receive_stream::{Opened, PaddingOnly, ReceiveStream};
-use crate::retransmission::Record;
-use crate::rtcp_in::Feedback;
-use crate::send_stream::{Outgoing, Repair, Sealed, SendStream};
+use crate::payload_types::PayloadTypeMap;
+use crate::rate::RateGate;
+use crate::receive_stream::{PaddingOnly, ReceiveStream};
+use crate::retransmission::Budget;
+use crate::rtcp_in::RtcpReplay;
+use crate::send_stream::SendStream;
+use crate::sending::{Retired, SEND_STREAMS_MAX};
 use crate::srtp::Session;
 use crate::statistics::Statistics;
+use crate::transport_cc::Arrivals;
 
 /// One endpoint's media transport.
 pub struct Transport {
-    session: Option<Box<Session>>,
+    agent: Agent,
+    pub(crate) session: Option<Box<Session>>,
+    pub(crate) extensions: ExtensionIds,
+    pub(crate) payload_types: PayloadTypeMap,
+
+    pub(crate) receive: Vec<Box<ReceiveStream>>,
+    pub(crate) rate: RateGate,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) padding_only: Option<PaddingOnly>,
+    pub(crate) rtcp_replay: RtcpReplay,
+
+    /// Never more than [`SEND_STREAMS_MAX`], allocated once; so is the list of their SSRCs in the same order.
+    pub(crate) send: Vec<Box<SendStream>>,
+    pub(crate) send_ssrcs: Vec<u32>,
+    pub(crate) retired: Retired,
+    pub(crate) budget: Budget,
+    /// Starts at 1; goes on when keys change.
+    pub(crate) next_transport_cc: u64,
+
+    pub(crate) reporter: Reporter,
+    pub(crate) rtcp_due: Timestamp,
+    /// Smoothed, of report blocks.
+    pub(crate) report_round_trip_us: Option<u32>,
+    /// The counters only.
+    pub(crate) statistics: Statistics,
 }
 
 impl Transport {
-    /// Everything is allocated here, off the worker.
-    pub fn new(config: &Config, now: Timestamp) -> Box<Transport> {
-        let _ = (config, now);
-        Box::new(Transport { session: None })
+    /// Everything is allocated here, off the worker. `Err` if the credentials break RFC 8445 §5.3.
+    pub fn new(config: &Config, now: Timestamp) -> Result<Box<Transport>, Refused> {
+        Ok(Box::new(Transport {
+            agent: Agent::new(config)?,
+            session: None,
+            extensions: config.extensions,
+            payload_types: PayloadTypeMap::new(&config.payload_types),
+            receive: Vec::new(),
+            rate: RateGate::new(config.rate_limit, now),
+            arrivals: Arrivals::new(),
+            padding_only: None,
+            rtcp_replay: RtcpReplay::new(),
+            send: Vec::with_capacity(SEND_STREAMS_MAX),
+            send_ssrcs: Vec::with_capacity(SEND_STREAMS_MAX),
+            retired: Retired::new(config.ssrc_rewriting),
+            budget: Budget::new(now),
+            next_transport_cc: 1,
+            reporter: Reporter::new(config, now),
+            rtcp_due: now,
+            report_round_trip_us: None,
+            statistics: Statistics::default(),
+        }))
     }
 
     /// The client's credentials and the candidates known so far, possibly none; checks begin. Candidates that may not
@@ -34,22 +82,20 @@ impl Transport {
         pwd: &str,
         candidates: &[Candidate],
         now: Timestamp,
-    ) -> Result<usize, crate::ice::Refused> {
-        let _ = (ufrag, pwd, candidates, now);
-        Ok(0)
+    ) -> Result<usize, Refused> {
+        self.agent.set_remote(ufrag, pwd, candidates, now)
     }
 
     /// Further candidates (RFC 8838); how many were left out.
     pub fn add_candidates(&mut self, candidates: &[Candidate], now: Timestamp) -> usize {
-        let _ = (candidates, now);
-        0
+        self.agent.add_candidates(candidates, now)
     }
 
-    /// New local credentials (RFC 8445 §9). The old ones hold until 3 s after a pair of the new ones is nominated, at
-    /// most 20 s; the selected path stays until then. `Err` if too often or against RFC 8445 §5.3.
-    pub fn restart_ice(&mut self, ufrag: &str, pwd: &str, now: Timestamp) -> Result<(), crate::ice::Refused> {
-        let _ = (ufrag, pwd, now);
-        Ok(())
+    /// New local credentials (RFC 8445 §9). The old ones hold until 3 s after a pair of the new ones is nominated; the
+    /// selected path stays until then. Without a nomination the restart is given up after 20 s. `Err` if too often or
+    /// against RFC 8445 §5.3.
+    pub fn restart_ice(&mut self, ufrag: &str, pwd: &str, now: Timestamp) -> Result<(), Refused> {
+        self.agent.restart(ufrag, pwd, now)
     }
 
     /// A datagram that looks like STUN, from any path. `Err` if it changed nothing.
@@ -60,46 +106,54 @@ impl Transport {
         now: Timestamp,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        let _ = (datagram, path, now, out);
-        Err(DropReason::StunMalformed)
+        self.agent.stun(datagram, path, now, out)
     }
 
     /// Whether this path proved our credentials: only then may DTLS, RTP and RTCP be accepted from it.
     pub fn proved(&self, path: Path) -> bool {
-        let _ = path;
-        false
+        self.agent.proved(path)
     }
 
     /// The nominated path, while consent lives: where everything goes.
     pub fn selected(&self) -> Option<Path> {
-        None
+        self.agent.selected()
     }
 
     /// [`Transport::selected`], or before the first nomination the best path that a check has validated (RFC 8445
     /// §12.1): good enough for handshake answers and first media.
     pub fn usable(&self) -> Option<Path> {
-        self.selected()
+        self.agent.usable()
     }
 
     /// When [`Transport::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Timestamp {
-        Timestamp::NEVER
+        self.agent.poll_timeout().min(self.rtcp_due)
     }
 
     /// Checks, consent, reports, feedback: whatever is due.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut impl Outbox) {
-        let _ = (now, out);
+        self.agent.handle_timeout(now, out);
+        self.send_rtcp(now, out);
     }
 
-    /// Next news. Drain after `stun` and `handle_timeout`; what does not fit in between is lost.
+    /// Next news. Drain after `stun` and `handle_timeout`: the queue is bounded.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.agent.poll_event()
     }
 
-    /// Install keys; the former ones come back, to be freed elsewhere. All streams start again from index zero, unless
-    /// the new keys send as the old ones did: those are refused and come back themselves.
+    /// Install keys; the former ones come back, to be freed elsewhere. All SRTP indices start again from zero, unless
+    /// the new keys protect what we send as the old ones did: such are refused and come back themselves, as indices
+    /// used once are used for ever (RFC 3711 §9.1).
     pub fn set_keys(&mut self, session: Box<Session>, now: Timestamp) -> Option<Box<Session>> {
-        let _ = now;
+        if self.session.as_ref().is_some_and(|known| known.sends_as(&session)) {
+            return Some(session);
+        }
+        self.receive.iter_mut().for_each(|stream| stream.restart());
+        self.send.iter_mut().for_each(|stream| stream.restart());
+        self.retired.clear();
+        self.rtcp_replay.clear();
+        self.reporter.restart();
+        self.rtcp_due = self.rtcp_due.min(now);
         self.session.replace(session)
     }
 
@@ -108,101 +162,25 @@ impl Transport {
         self.session.is_some()
     }
 
-    /// Replace the list of incoming streams, at most [`contract::limits::SSRCS_PER_ENDPOINT_MAX`]; a stream that was
-    /// there before by SSRC keeps its state. What is no longer needed comes back, to be freed elsewhere.
-    pub fn set_receive_streams(&mut self, streams: Vec<Box<ReceiveStream>>) -> Vec<Box<ReceiveStream>> {
-        streams
-    }
-
-    /// Open an RTP datagram from a proved path into `out`. A retransmission comes out as the packet that it repairs.
-    ///
-    /// `Err(Duplicate)`: opened, but its content came before. `Err(PaddingOnly)`: opened, see
-    /// [`Transport::padding_only`]. All other errors changed nothing but counters.
-    pub fn open_rtp(
-        &mut self,
-        datagram: &[u8],
-        out: &mut [u8],
-        now: Timestamp,
-    ) -> Result<Opened, DropReason> {
-        let _ = (datagram, out, now);
-        Err(DropReason::NoKeys)
-    }
-
-    /// The packet of the last `Err(DropReason::PaddingOnly)`, so that the projection can close the gap; `None` if it
-    /// came on a retransmission stream.
-    pub fn padding_only(&mut self) -> Option<PaddingOnly> {
-        None
-    }
-
-    /// Open an RTCP datagram from a proved path, with `scratch` for the plaintext.
-    pub fn open_rtcp(
-        &mut self,
-        datagram: &[u8],
-        scratch: &mut [u8],
-        now: Timestamp,
-        each: impl FnMut(Feedback<'_>),
-    ) -> Result<(), DropReason> {
-        let _ = (datagram, scratch, now, each);
-        Err(DropReason::NoKeys)
-    }
-
-    /// Move an outgoing stream in. `Err` gives it back: its SSRC is in use, or there is no room. `Ok(Some(index))`:
-    /// the SSRC was used before under these keys up to this extended sequence number; go on after it.
-    pub fn add_send_stream(&mut self, stream: Box<SendStream>) -> Result<Option<u64>, Box<SendStream>> {
-        Err(stream)
-    }
-
-    /// Take an outgoing stream out, to be freed elsewhere. Its numbers stay used.
-    pub fn remove_send_stream(&mut self, ssrc: u32) -> Option<Box<SendStream>> {
-        let _ = ssrc;
-        None
-    }
-
-    /// The exact length that [`Transport::seal_rtp`] will give this packet, padding included; `None` if it would
-    /// refuse.
-    pub fn sealed_len(&self, packet: &Outgoing<'_>) -> Option<usize> {
-        let _ = packet;
-        None
-    }
-
-    /// Write header, extensions, patched payload and padding to `out` and seal them. `None` without keys or stream, if
-    /// the sequence number was used before or is too old, if it does not fit, or a patch fails.
-    pub fn seal_rtp(&mut self, packet: &Outgoing<'_>, now: Timestamp, out: &mut [u8]) -> Option<Sealed> {
-        let _ = (packet, now, out);
-        None
-    }
-
-    /// The record of a packet that the peer misses, if it may be sent again now: at most once a round trip, four times
-    /// in all, within the retransmission budget. Follow with [`Transport::seal_rtx`].
-    pub fn nacked(&mut self, ssrc: u32, sequence: u16, now: Timestamp) -> Option<Record> {
-        let _ = (ssrc, sequence, now);
-        None
-    }
-
-    /// Seal a retransmission: on the RTX stream if negotiated, else the very same packet again.
-    pub fn seal_rtx(
-        &mut self,
-        record: &Record,
-        packet: &Repair<'_>,
-        now: Timestamp,
-        out: &mut [u8],
-    ) -> Option<Sealed> {
-        let _ = (record, packet, now, out);
-        None
-    }
-
-    /// Note the clocks of what `ssrc` carries now, translated to the outgoing stream: our reports carry them on.
-    pub fn sender_report(&mut self, ssrc: u32, ntp: u64, rtp_timestamp: u32, now: Timestamp) {
-        let _ = (ssrc, ntp, rtp_timestamp, now);
-    }
-
-    /// Ask the peer for a key frame of one of its streams, with the next [`Transport::handle_timeout`], due at once.
-    pub fn request_key_frame(&mut self, ssrc: u32, now: Timestamp) {
-        let _ = (ssrc, now);
+    /// Round trip in microseconds: by report blocks, which include the peer's own delay least, else by checks.
+    pub fn round_trip_us(&self) -> Option<u32> {
+        self.report_round_trip_us.or(self.agent.round_trip_us)
     }
 
     /// Counters and figures as of now.
     pub fn statistics(&self) -> Statistics {
-        Statistics::default()
+        let jitter_us = self.receive.iter().map(|stream| stream.jitter_us()).max().unwrap_or(0);
+        let lost = self.send.iter().map(|stream| stream.fraction_lost).max().unwrap_or(0);
+        Statistics {
+            profile: self.session.as_ref().map(|session| session.profile()),
+            round_trip_us: self.round_trip_us(),
+            loss_outbound: f32::from(lost) / 256.0,
+            loss_inbound: self.reporter.loss,
+            jitter_us,
+            checks_sent: self.agent.checks_sent,
+            checks_unanswered: self.agent.checks_unanswered(),
+            outbox_full: self.statistics.outbox_full + self.agent.outbox_full,
+            ..self.statistics
+        }
     }
 }

@@ -188,8 +188,7 @@ impl Agent {
 
     pub(crate) fn usable(&self) -> Option<Path> {
         let valid = self.pairs.iter().filter(|pair| pair.state == State::Succeeded && self.proved(pair.path));
-        self.selected()
-            .or_else(|| Some(valid.max_by_key(|pair| pair.priority(self.controlling))?.path))
+        self.selected().or_else(|| Some(valid.max_by_key(|pair| pair.priority(self.controlling))?.path))
     }
 
     pub(crate) fn checks_unanswered(&self) -> u32 {
@@ -252,7 +251,9 @@ impl Agent {
         if self.tuples.is_full() {
             let selected = self.selected();
             let unselected = self.tuples.iter().filter(|tuple| Some(tuple.path) != selected);
-            let Some(oldest) = unselected.min_by_key(|tuple| tuple.heard).map(|tuple| tuple.path) else { return };
+            let Some(oldest) = unselected.min_by_key(|tuple| tuple.heard).map(|tuple| tuple.path) else {
+                return;
+            };
             self.forget(oldest);
         }
         self.tuples.push(Tuple { path, heard: now });
@@ -282,7 +283,9 @@ impl Agent {
         }
         if self.candidates.is_full() {
             let used = self.selected().map(|path| path.peer);
-            let Some(at) = self.candidates.iter().position(|known| Some(known.address) != used) else { return };
+            let Some(at) = self.candidates.iter().position(|known| Some(known.address) != used) else {
+                return;
+            };
             let gone = self.candidates.remove(at).address;
             let selected = self.selected;
             self.pairs.retain(|pair| pair.path.peer != gone || Some(pair.id) == selected);
@@ -349,9 +352,8 @@ impl Agent {
 
     fn expire_tuples(&mut self, now: Timestamp) {
         let selected = self.selected();
-        let silent = |tuple: &&Tuple| {
-            now.since(tuple.heard) >= CONSENT_TIMEOUT && Some(tuple.path) != selected
-        };
+        let silent =
+            |tuple: &&Tuple| now.since(tuple.heard) >= CONSENT_TIMEOUT && Some(tuple.path) != selected;
         // Each round removes one of at most eight.
         while let Some(path) = self.tuples.iter().find(silent).map(|tuple| tuple.path) {
             self.forget(path);
@@ -361,9 +363,9 @@ impl Agent {
     /// Work out when something is due next.
     pub(super) fn schedule(&mut self) {
         let selected = self.selected();
-        let check = self.pairs.iter().map(|pair| pair.due).min().unwrap_or(Timestamp::NEVER).max(self.next_check);
-        let consent =
-            self.selected_pair().map_or(Timestamp::NEVER, |pair| pair.answered + CONSENT_TIMEOUT);
+        let check =
+            self.pairs.iter().map(|pair| pair.due).min().unwrap_or(Timestamp::NEVER).max(self.next_check);
+        let consent = self.selected_pair().map_or(Timestamp::NEVER, |pair| pair.answered + CONSENT_TIMEOUT);
         let silent = self.tuples.iter().filter(|tuple| Some(tuple.path) != selected);
         let silent = silent.map(|tuple| tuple.heard + CONSENT_TIMEOUT).min().unwrap_or(Timestamp::NEVER);
         let restart = self.previous.as_ref().map_or(Timestamp::NEVER, |previous| previous.until);

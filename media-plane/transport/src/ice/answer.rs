@@ -166,8 +166,7 @@ impl Agent {
         let Some(generation) = self.generation(number) else { return };
         let local = &generation.local;
         out.datagram(path, message.bytes().len(), |buffer| {
-            let writer =
-                Writer::new(buffer, Class::Error, message.transaction_id()).error_code(code, reason);
+            let writer = Writer::new(buffer, Class::Error, message.transaction_id()).error_code(code, reason);
             let writer =
                 if code == 420 { writer.unknown_attributes(message.unknown_required()) } else { writer };
             writer.integrity(|parts| local.sign(parts)).fingerprint().finish().unwrap_or(0)
@@ -178,7 +177,9 @@ impl Agent {
     fn check_back(&mut self, path: Path, number: u32, priority: u32, use_candidate: bool, now: Timestamp) {
         if number != self.current.number {
             // The old generation lives on as it is until the cut-over.
-            if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.path == path && pair.generation == number) {
+            if let Some(pair) =
+                self.pairs.iter_mut().find(|pair| pair.path == path && pair.generation == number)
+            {
                 pair.heard = now;
             }
             return;

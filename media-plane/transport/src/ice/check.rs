@@ -77,7 +77,13 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(id: u32, path: Path, generation: u32, kind: CandidateKind, priorities: (u32, u32)) -> Pair {
+    pub(super) fn new(
+        id: u32,
+        path: Path,
+        generation: u32,
+        kind: CandidateKind,
+        priorities: (u32, u32),
+    ) -> Pair {
         Pair {
             id,
             path,
@@ -183,8 +189,11 @@ impl Agent {
             let writer = Writer::new(buffer, Class::Request, id)
                 .username(remote.ufrag(), generation.local.ufrag())
                 .priority(PEER_REFLEXIVE_PREFERENCE | local_priority & 0x00FF_FFFF);
-            let writer =
-                if controlling { writer.ice_controlling(tie_breaker) } else { writer.ice_controlled(tie_breaker) };
+            let writer = if controlling {
+                writer.ice_controlling(tie_breaker)
+            } else {
+                writer.ice_controlled(tie_breaker)
+            };
             let writer = if nominating { writer.use_candidate() } else { writer };
             writer.integrity(|parts| remote.sign(parts)).fingerprint().finish().unwrap_or(0)
         });
@@ -229,7 +238,8 @@ impl Agent {
         if self.pairs[at].path != path {
             return Err(DropReason::StunUnsolicited);
         }
-        let remote = self.generation(self.pairs[at].generation).and_then(|generation| generation.remote.as_ref());
+        let remote =
+            self.generation(self.pairs[at].generation).and_then(|generation| generation.remote.as_ref());
         if remote.map(|remote| remote.verify(message)) != Some(Integrity::Right) {
             return Err(DropReason::StunAuth);
         }
@@ -264,8 +274,9 @@ impl Agent {
         // The peer answered under its own password: it is whom signalling named.
         self.note_proof(path, now);
         let sample = u32::try_from(now.since(transaction.sent).as_micros()).unwrap_or(u32::MAX);
-        self.round_trip_us =
-            Some(self.round_trip_us.map_or(sample, |old| ((u64::from(old) * 7 + u64::from(sample)) / 8) as u32));
+        self.round_trip_us = Some(
+            self.round_trip_us.map_or(sample, |old| ((u64::from(old) * 7 + u64::from(sample)) / 8) as u32),
+        );
         let pair = &mut self.pairs[at];
         if transaction.nominating && transaction.controlling && self.controlling && pair.nominating {
             pair.nominating = false;

@@ -10,7 +10,6 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-
 use contract::Timestamp;
 
 pub(crate) use agent::Agent;

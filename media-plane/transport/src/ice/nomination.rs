@@ -78,7 +78,10 @@ impl Agent {
         let (current, controlling) = (self.current.number, self.controlling);
         if !controlling {
             let follow = self.pairs.iter().find(|pair| {
-                pair.nominated_by_peer && pair.id != id && pair.state == State::Succeeded && pair.heard > heard
+                pair.nominated_by_peer
+                    && pair.id != id
+                    && pair.state == State::Succeeded
+                    && pair.heard > heard
             });
             if let Some(pair) = follow {
                 self.select(pair.id, now);
