@@ -191,3 +191,99 @@ impl Io {
         engine!(&self.engine, engine => engine.sockets())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    /// A kernel refuses segmentation on a socket that sends no checksums.
+    fn send_no_checksums(socket: RawFd) {
+        let value: libc::c_int = 1;
+        let len = size_of_val(&value) as libc::socklen_t;
+        // SAFETY: the value is ours and as long as said.
+        let result = unsafe {
+            libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const value).cast(), len)
+        };
+        assert_eq!(result, 0);
+    }
+
+    #[test]
+    fn what_the_kernel_will_not_segment_arrives_all_the_same_and_without_delay() {
+        for backend in [Choice::IoUring, Choice::Plain] {
+            let (sleeper, _waker) = mesh::Wake::pair().expect("an eventfd");
+            let mut options = Options::new(vec![SocketAddr::from(([127, 0, 0, 1], 0))], sleeper.fd());
+            options.backend = backend;
+            let mut io = Io::open(options).expect("opened");
+            io.start_on_this_thread().expect("started");
+            send_no_checksums(io.sockets_open().fd(0));
+            let sink = UdpSocket::bind("127.0.0.1:0").expect("bound");
+            sink.set_nonblocking(true).expect("set");
+            let to = sink.local_addr().expect("bound");
+            for turn in 1..=20u64 {
+                for value in 0..10u8 {
+                    // Lengths differ from turn to turn, as a refusal holds for a length and all above.
+                    let len = 1_300 - turn as usize;
+                    io.send(0, to, 1_300, |buffer| {
+                        buffer[..len].fill(value);
+                        len
+                    })
+                    .expect("room");
+                }
+                io.submit();
+                let mut buffer = [0; 2_048];
+                for value in 0..10u8 {
+                    let (len, _) = sink.recv_from(&mut buffer).expect("sent within the same turn");
+                    assert_eq!((len, buffer[0]), (1_300 - turn as usize, value), "{backend:?}");
+                }
+                io.receive();
+                assert_eq!(io.statistics().segments, 10 * turn);
+            }
+            let statistics = io.statistics();
+            assert_eq!((statistics.gso_refused, statistics.gso_off), (8, 1), "{backend:?}");
+            assert_eq!((statistics.send_errors, statistics.sends), (0, 200), "{backend:?}");
+        }
+    }
+
+    /// Makes `io_uring_setup` fail with `errno` on the calling thread, as the filter of a container does.
+    fn forbid_rings(errno: i32) {
+        let statement = |code, jump_true, k| libc::sock_filter { code, jt: jump_true, jf: 0, k };
+        let mut filter = [
+            // Load the call's number; if it is the one, skip over the verdict for all others.
+            statement((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0),
+            statement(
+                (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+                1,
+                libc::SYS_io_uring_setup as u32,
+            ),
+            statement((libc::BPF_RET | libc::BPF_K) as u16, 0, libc::SECCOMP_RET_ALLOW),
+            statement((libc::BPF_RET | libc::BPF_K) as u16, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: the program is ours, lives through the call, and is copied by the kernel.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let mode = libc::SECCOMP_SET_MODE_FILTER;
+            assert_eq!(libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program), 0);
+        }
+    }
+
+    #[test]
+    fn without_io_uring_the_plain_back_end_serves_and_says_why() {
+        for (errno, reason) in
+            [(libc::EPERM, "filter"), (libc::ENOSYS, "CONFIG_IO_URING"), (libc::ENOMEM, "MEMLOCK")]
+        {
+            let thread = std::thread::spawn(move || {
+                forbid_rings(errno);
+                let (sleeper, _waker) = mesh::Wake::pair().expect("an eventfd");
+                let mut options = Options::new(vec![SocketAddr::from(([127, 0, 0, 1], 0))], sleeper.fd());
+                let io = Io::open(options.clone()).expect("opened");
+                assert_eq!(io.backend(), Backend::Plain);
+                assert!(io.fallback_reason().is_some_and(|text| text.contains(reason)));
+                options.backend = Choice::IoUring;
+                assert!(matches!(Io::open(options), Err(OpenError::IoUring(text)) if text.contains(reason)));
+            });
+            thread.join().expect("served");
+        }
+    }
+}

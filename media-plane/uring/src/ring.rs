@@ -77,8 +77,8 @@ pub(crate) struct Ring {
 unsafe impl Send for KernelMemory {}
 
 impl Ring {
-    /// Makes a disabled, restricted ring with its buffers and files. Sockets are opened last, so that a refused ring
-    /// leaves them to the other back end.
+    /// Makes a disabled, restricted ring with its buffers and files. If it is refused, the sockets come back for the
+    /// other back end.
     pub(crate) fn open(options: &Options, sockets: Sockets) -> Result<Ring, (Sockets, RingError)> {
         match Ring::prepare(options, &sockets) {
             Err(error) => Err((sockets, error)),
@@ -230,6 +230,9 @@ impl Ring {
         self.memory.queue.close();
         self.memory.queue.stalled = self.held() > 0;
         self.arm();
+        if self.memory.queue.is_unsettled() {
+            self.flush();
+        }
         self.push_sends();
         for _ in 0..ROUNDS_MAX {
             // More is ready than the submission queue holds.
@@ -240,7 +243,7 @@ impl Ring {
             self.reap();
             self.push_sends();
         }
-        let idle = !self.news && !self.batch.has_unseen() && self.memory.queue.is_proven();
+        let idle = !self.news && !self.batch.has_unseen();
         if timeout == Some(Duration::ZERO) || !idle {
             return self.enter(0, true, None);
         }
@@ -257,7 +260,7 @@ impl Ring {
         &self.sockets
     }
 
-    /// Hands what is ready to the kernel and frees what it is done with. Order is kept in order: nothing new goes out while the
+    /// Hands what is ready to the kernel and frees what it is done with. Order is kept: nothing new goes out while the
     /// kernel still holds a send that its socket had no room for.
     fn flush(&mut self) {
         // One round takes a wave; refused segmentation takes one per datagram of a message.
@@ -286,7 +289,7 @@ impl Ring {
 
     /// Sends that the kernel was given and has not completed.
     fn held(&self) -> u32 {
-        self.memory.queue.in_flight() - self.queued
+        self.memory.queue.in_flight().saturating_sub(self.queued)
     }
 
     /// Puts ready sends into the submission queue, unless the kernel still holds earlier ones.
@@ -385,9 +388,8 @@ impl Ring {
             )
         };
         self.statistics.system_calls += 1;
-        if self.ring.submission().is_empty() {
-            (self.queued, self.immediate) = (0, 0);
-        }
+        let left = self.ring.submission().len() as u32;
+        (self.queued, self.immediate) = (self.queued.min(left), self.immediate.min(left));
     }
 
     /// Takes all completions there are.

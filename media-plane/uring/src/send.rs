@@ -219,10 +219,10 @@ impl Queue {
         self.again > 0 || self.taken != self.tail
     }
 
-    /// Whether grouped messages are known to be taken, or are not made, or none is on its way: nothing is expected to
-    /// come back at once to go again.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.proven || self.segment_max == 0 || self.in_flight == 0
+    /// Whether some of what is ready may come back at once to go again: datagrams of a refused message do, and the
+    /// first grouped message may.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.again > 0 || (!self.proven && self.segment_max > 0 && self.has_ready())
     }
 
     /// Operations the kernel has.

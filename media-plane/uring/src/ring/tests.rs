@@ -69,8 +69,9 @@ fn a_ring_ends_clean_in_every_state() {
     drop(ring());
     let (mut moved, _sleeper) = ring();
     moved.start().expect("started");
-    let clean = thread::spawn(move || moved.drain()).join().expect("joined");
+    let (clean, mut back) = thread::spawn(move || (moved.drain(), moved)).join().expect("joined");
     assert!(!clean, "a foreign thread cannot end it and must leave the memory");
+    assert!(back.drain(), "its own can");
 }
 
 #[test]
