@@ -1,7 +1,21 @@
 //! An endpoint as a receiver: what it asked for, what it is allotted, and the streams that go to it.
 
-use contract::EndpointId;
-use contract::session::{AudioSubscription, ReceiverConstraints};
+use arrayvec::ArrayVec;
+use contract::limits::{AUDIO_SLOTS_MAX, VIDEO_SLOTS_MAX};
+use contract::session::{AudioSubscription, Media, ReceiverConstraints};
+use contract::{EndpointId, SourceId};
+
+use crate::constraints::Wanted;
+use crate::event::Event;
+use crate::projection::VideoProjection;
+use crate::projection::audio::AudioProjection;
+use crate::slots::{Slot, Slots};
+
+/// RTP clock of all video (RFC 3551 §5).
+const VIDEO_CLOCK: u32 = 90_000;
+
+/// RTP clock of Opus (RFC 7587 §4.1), and of what travels on its SSRC.
+const AUDIO_CLOCK: u32 = 48_000;
 
 /// Where a receiver sits in this replica; valid until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,29 +35,94 @@ pub struct ReceiverSpec {
 /// A receiving endpoint, built off the worker.
 #[derive(Debug)]
 pub struct Receiver {
-    spec: ReceiverSpec,
-    constraints: Box<ReceiverConstraints>,
-    subscription: Box<AudioSubscription>,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) rewriting: bool,
+    pub(crate) constraints: Box<ReceiverConstraints>,
+    pub(crate) subscription: Box<AudioSubscription>,
+    pub(crate) video: Slots<VideoProjection>,
+    pub(crate) audio: Slots<AudioProjection>,
+    /// What it effectively wants, the most important first.
+    pub(crate) wanted: ArrayVec<Wanted, VIDEO_SLOTS_MAX>,
+    /// The set of forwarded sources is another than was told.
+    pub(crate) forwarded_changed: bool,
 }
 
 impl Receiver {
     /// A receiver that is sent all audio and no video until it says what it wants.
     pub fn new(spec: ReceiverSpec) -> Receiver {
-        Receiver { spec, constraints: Box::default(), subscription: Box::default() }
+        let mut taken = Vec::new();
+        let rewriting = spec.ssrc_rewriting;
+        Receiver {
+            endpoint: spec.endpoint,
+            rewriting,
+            constraints: Box::default(),
+            subscription: Box::default(),
+            video: Slots::new(VIDEO_SLOTS_MAX, rewriting, true, spec.seed, &mut taken),
+            audio: Slots::new(AUDIO_SLOTS_MAX, rewriting, false, !spec.seed, &mut taken),
+            wanted: ArrayVec::new(),
+            forwarded_changed: false,
+        }
     }
 
     /// Who it is.
     pub fn endpoint(&self) -> EndpointId {
-        self.spec.endpoint
+        self.endpoint
     }
 
-    /// Replace the constraints; the old ones are for the caller to free.
-    pub fn set_constraints(&mut self, constraints: Box<ReceiverConstraints>) -> Box<ReceiverConstraints> {
-        core::mem::replace(&mut self.constraints, constraints)
+    /// Whether it has anything to say.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        let receiver = self.endpoint;
+        for slot in self.video.iter_mut() {
+            if let Some(event) = slot_event(slot, receiver, Media::Video) {
+                return Some(event);
+            }
+        }
+        for slot in self.audio.iter_mut() {
+            if let Some(event) = slot_event(slot, receiver, Media::Audio) {
+                return Some(event);
+            }
+        }
+        if !core::mem::take(&mut self.forwarded_changed) {
+            return None;
+        }
+        Some(Event::Forwarded { receiver, sources: self.forwarded() })
     }
 
-    /// Replace the audio subscription; the old one is for the caller to free.
-    pub fn set_audio_subscription(&mut self, subscription: Box<AudioSubscription>) -> Box<AudioSubscription> {
-        core::mem::replace(&mut self.subscription, subscription)
+    /// The video sources with a target, the most important first.
+    fn forwarded(&self) -> ArrayVec<SourceId, VIDEO_SLOTS_MAX> {
+        let slots = self.wanted.iter().filter_map(|wanted| self.video.of_source(wanted.source));
+        let active = slots.filter(|slot| slot.projection.target().is_some());
+        active.filter_map(|slot| slot.tenant.map(|tenant| tenant.id)).take(VIDEO_SLOTS_MAX).collect()
+    }
+}
+
+/// What the transport and then the receiver must know of a slot.
+fn slot_event<P>(slot: &mut Slot<P>, receiver: EndpointId, media: Media) -> Option<Event> {
+    let tenant = slot.tenant?;
+    let (ssrc, rtx) = (slot.ssrc, slot.rtx);
+    if core::mem::take(&mut slot.is_new) {
+        let clock = if media == Media::Video { VIDEO_CLOCK } else { AUDIO_CLOCK };
+        return Some(Event::SendStream { receiver, ssrc, rtx, media, clock });
+    }
+    let remapped = core::mem::take(&mut slot.is_remapped);
+    remapped.then_some(Event::Mapped { receiver, source: tenant.id, media, ssrc, rtx })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_is_small() {
+        let slots = VIDEO_SLOTS_MAX * size_of::<Slot<VideoProjection>>()
+            + AUDIO_SLOTS_MAX * size_of::<Slot<AudioProjection>>();
+        let total = size_of::<Receiver>() + slots;
+        println!("receiver {} + slots {slots} = {total} bytes", size_of::<Receiver>());
+        println!("source {} bytes", size_of::<crate::source::Source>());
+        println!("describer {} bytes", size_of::<crate::describe::Describer>());
+        println!("media packet {} bytes", size_of::<crate::packet::MediaPacket>());
+        println!("projected {} bytes", size_of::<crate::conference::Projected>());
+        assert!(total <= 100_000, "{total}");
+        assert!(size_of::<crate::source::Source>() <= 10_000);
     }
 }

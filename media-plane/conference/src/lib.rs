@@ -6,17 +6,29 @@
 //! sockets and no keys here; time and chance are arguments.
 #![forbid(unsafe_code)]
 
+mod allocation;
+mod allotment;
 mod conference;
+mod constraints;
+mod describe;
 mod endpoint;
 mod event;
+mod forwarder;
+mod index_set;
+mod key_frame;
+mod layer;
 mod packet;
+mod prioritize;
+mod projection;
+mod slots;
 mod source;
+mod speech;
 
-pub use conference::{Conference, Config, Projected, Storage};
+pub use conference::{Conference, Config, Projected, SOURCES_PER_CONFERENCE_MAX, Storage};
 pub use endpoint::{Receiver, ReceiverIndex, ReceiverSpec};
 pub use event::Event;
 pub use packet::{
-    DECODE_TARGETS_MAX, DependencyDescriptor, Descriptor, Frame, Layer, MediaPacket, SPATIAL_LAYERS_MAX,
-    TEMPORAL_LAYERS_MAX,
+    DECODE_TARGETS_MAX, DependencyDescriptor, Descriptor, Frame, Indication, Layer, MediaPacket,
+    SPATIAL_LAYERS_MAX, TEMPORAL_LAYERS_MAX,
 };
 pub use source::{Source, SourceIndex};

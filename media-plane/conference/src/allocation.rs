@@ -1,0 +1,253 @@
+//! The third phase: which layer of each wanted source fits into the budget.
+
+use arrayvec::ArrayVec;
+use contract::session::VideoType;
+
+use crate::constraints::Wanted;
+use crate::layer::{CHOICES_MAX, Choice};
+use crate::projection::Target;
+
+/// Height in pixels up to which resolution is preferred over all else for a source asked for larger than a thumbnail.
+const PREFERRED_HEIGHT: u16 = 360;
+
+/// Largest height in pixels of a thumbnail: for these no frame rate is preferred.
+const THUMBNAIL_HEIGHT: u16 = 180;
+
+/// A layer that may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) target: Target,
+    /// Bits per second; more than those of the step before.
+    pub(crate) rate: u64,
+    height: u16,
+}
+
+/// The layers of one wanted source, the cheapest first, and the one chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) wanted: Wanted,
+    pub(crate) steps: ArrayVec<Step, CHOICES_MAX>,
+    /// The step that stage sources get before anybody else gets anything.
+    preferred: usize,
+    /// The step up to which the budget may be exceeded.
+    oversend: Option<usize>,
+    /// Index of the chosen step.
+    pub(crate) chosen: Option<usize>,
+}
+
+impl Plan {
+    /// The layers of `choices` (poorest first) that suit what is wanted.
+    pub(crate) fn new(wanted: Wanted, video_type: VideoType, choices: &[Choice]) -> Plan {
+        let lowest = choices.iter().map(|choice| choice.height).min().unwrap_or(0);
+        let camera = matches!(video_type, VideoType::Camera);
+        let suits = |choice: &Choice| {
+            let fits = choice.height <= wanted.max_height;
+            if !camera || wanted.max_height <= THUMBNAIL_HEIGHT {
+                return fits || choice.height == lowest;
+            }
+            let small = choice.height < PREFERRED_HEIGHT;
+            fits && (small || choice.full_frame_rate) || choice.height == lowest
+        };
+        let mut steps = ArrayVec::<Step, CHOICES_MAX>::new();
+        for choice in choices.iter().filter(|choice| suits(choice)) {
+            // A layer that a richer one undercuts is never the right one.
+            while steps.last().is_some_and(|step| step.rate >= choice.rate) {
+                steps.pop();
+            }
+            let target = Target { encoding: choice.encoding, layer: choice.layer };
+            steps.push(Step { target, rate: choice.rate, height: choice.height });
+        }
+        let last = steps.len().saturating_sub(1);
+        let preferred_height =
+            if camera && wanted.max_height > THUMBNAIL_HEIGHT { PREFERRED_HEIGHT } else { 0 };
+        let preferred = match camera {
+            true => steps.iter().rposition(|step| step.height <= preferred_height.max(lowest)).unwrap_or(0),
+            false => last,
+        };
+        let top = steps.last().map(|step| step.height);
+        let oversend = steps.iter().position(|step| Some(step.height) == top);
+        let oversend = oversend.filter(|_| wanted.on_stage && !camera);
+        Plan { wanted, steps, preferred, oversend, chosen: None }
+    }
+
+    /// What the choice costs, in bits per second.
+    pub(crate) fn rate(&self) -> u64 {
+        self.chosen.and_then(|at| self.steps.get(at)).map_or(0, |step| step.rate)
+    }
+
+    /// The chosen layer.
+    pub(crate) fn target(&self) -> Option<Target> {
+        self.chosen.and_then(|at| self.steps.get(at)).map(|step| step.target)
+    }
+
+    fn has_preferred(&self) -> bool {
+        self.steps.is_empty() || self.chosen.is_some_and(|chosen| chosen >= self.preferred)
+    }
+
+    /// Go up as far as this turn allows. Returns whether anything changed; `left` is what remains of the budget.
+    fn improve(&mut self, left: &mut u64, oversend: u64) -> bool {
+        let before = (self.chosen, self.rate());
+        let max = left.saturating_add(before.1);
+        let fits = |plan: &Plan, at: usize| plan.steps.get(at).is_some_and(|step| step.rate <= max);
+        let mut next = self.chosen.map_or(0, |chosen| chosen + 1);
+        let until = if self.chosen.is_none() && self.wanted.on_stage { self.preferred } else { next };
+        while next <= until && fits(self, next) {
+            self.chosen = Some(next);
+            next += 1;
+        }
+        let over = self.oversend.filter(|at| self.chosen.is_none_or(|chosen| *at > chosen));
+        if let Some(at) = over
+            && oversend > 0
+            && self.steps.get(at).is_some_and(|step| step.rate <= max.saturating_add(oversend))
+        {
+            self.chosen = Some(at);
+        }
+        *left = max.saturating_sub(self.rate());
+        self.chosen != before.0
+    }
+}
+
+/// Share out `budget` bits per second among the plans, which come in the order of importance. The first, if it is a screen
+/// share on stage, may exceed it by `oversend`. Ends after as many rounds as there are steps, at most.
+pub(crate) fn allocate(plans: &mut [Plan], budget: u64, oversend: u64) {
+    let mut left = budget;
+    loop {
+        let mut improved = false;
+        for (at, plan) in plans.iter_mut().enumerate() {
+            improved |= plan.improve(&mut left, if at == 0 { oversend } else { 0 });
+            if plan.wanted.on_stage && !plan.has_preferred() {
+                break;
+            }
+        }
+        if !improved {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Layer;
+    use proptest::prelude::*;
+
+    fn choice(encoding: u8, temporal: u8, rate: u64, height: u16, full_frame_rate: bool) -> Choice {
+        Choice { encoding, layer: Layer { spatial: 0, temporal }, rate, height, full_frame_rate }
+    }
+
+    /// Simulcast of a camera, three encodings by three temporal layers.
+    fn camera() -> Vec<Choice> {
+        let mut choices = Vec::new();
+        for (encoding, (height, kbps)) in [(180, 200), (360, 500), (720, 2_500)].into_iter().enumerate() {
+            for (temporal, share) in [40, 60, 100].into_iter().enumerate() {
+                let rate = kbps * share * 10;
+                choices.push(choice(encoding as u8, temporal as u8, rate, height, temporal == 2));
+            }
+        }
+        choices
+    }
+
+    fn plan(source: u16, max_height: u16, on_stage: bool) -> Plan {
+        Plan::new(Wanted { source, max_height, on_stage }, VideoType::Camera, &camera())
+    }
+
+    fn chosen(plans: &[Plan]) -> Vec<Option<(u8, u8)>> {
+        let of = |target: Target| (target.encoding, target.layer.temporal);
+        plans.iter().map(|plan| plan.target().map(of)).collect()
+    }
+
+    #[test]
+    fn the_budget_goes_to_the_stage_first_then_around() {
+        let rows: [(u64, [Option<(u8, u8)>; 3]); 7] = [
+            (70_000, [None, None, None]),
+            (100_000, [Some((0, 0)), None, None]),
+            (499_000, [Some((0, 2)), None, None]),
+            (500_000, [Some((1, 2)), None, None]),
+            (660_000, [Some((1, 2)), Some((0, 0)), Some((0, 0))]),
+            (900_000, [Some((1, 2)), Some((0, 2)), Some((0, 2))]),
+            (2_900_000, [Some((2, 2)), Some((0, 2)), Some((0, 2))]),
+        ];
+        for (budget, expected) in rows {
+            let mut plans = [plan(1, 720, true), plan(2, 180, false), plan(3, 180, false)];
+            allocate(&mut plans, budget, 0);
+            assert_eq!(chosen(&plans), expected, "{budget}");
+        }
+    }
+
+    #[test]
+    fn above_the_preferred_height_only_the_full_frame_rate_counts() {
+        let targets: Vec<_> = plan(1, 720, true).steps.iter().map(|step| step.target).collect();
+        let pairs: Vec<_> = targets.iter().map(|target| (target.encoding, target.layer.temporal)).collect();
+        assert_eq!(pairs, [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]);
+    }
+
+    #[test]
+    fn a_richer_layer_that_costs_no_more_is_taken() {
+        let choices =
+            [choice(0, 0, 300, 180, true), choice(1, 0, 200, 360, true), choice(2, 0, 200, 720, true)];
+        let wanted = Wanted { source: 1, max_height: 720, on_stage: false };
+        let mut plans = [Plan::new(wanted, VideoType::Camera, &choices)];
+        allocate(&mut plans, 250, 0);
+        assert_eq!(chosen(&plans), [Some((2, 0))]);
+    }
+
+    #[test]
+    fn what_is_smaller_than_asked_is_better_than_nothing_and_nothing_is_larger() {
+        let heights = |max_height| {
+            let plan = plan(1, max_height, false);
+            plan.steps.iter().map(|step| step.height).max()
+        };
+        assert_eq!([90, 180, 200, 400, 1_080].map(heights), [180, 180, 180, 360, 720].map(Some));
+    }
+
+    #[test]
+    fn a_screen_share_on_stage_may_exceed_the_budget_once() {
+        let choices = [choice(0, 0, 1_000_000, 1_080, false), choice(0, 1, 2_000_000, 1_080, true)];
+        for (budget, oversend, expected) in [
+            (600_000, 0, None),
+            (600_000, 500_000, Some((0, 0))),
+            (400_000, 500_000, None),
+            (1_600_000, 500_000, Some((0, 0))),
+        ] {
+            let wanted = Wanted { source: 1, max_height: 1_080, on_stage: true };
+            let mut plans = [Plan::new(wanted, VideoType::Desktop, &choices), plan(2, 180, false)];
+            allocate(&mut plans, budget, oversend);
+            assert_eq!(chosen(&plans)[0], expected, "{budget} {oversend}");
+        }
+    }
+
+    fn any_plan() -> impl Strategy<Value = Plan> {
+        let choices = prop::collection::vec((0u8..3, 0u8..3, 0u64..3_000, 0u16..1_200, any::<bool>()), 0..12);
+        (choices, any::<bool>(), 1u16..1_200, any::<bool>()).prop_map(
+            |(choices, on_stage, max_height, desktop)| {
+                let choices: Vec<_> = choices
+                    .into_iter()
+                    .map(|(encoding, temporal, rate, height, full)| {
+                        choice(encoding, temporal, rate, height, full)
+                    })
+                    .collect();
+                let kind = if desktop { VideoType::Desktop } else { VideoType::Camera };
+                Plan::new(Wanted { source: 0, max_height, on_stage }, kind, &choices)
+            },
+        )
+    }
+
+    proptest! {
+        /// It ends, never exceeds the budget, and more budget is never less used.
+        #[test]
+        fn the_budget_holds_and_more_of_it_buys_no_less(
+            plans in prop::collection::vec(any_plan(), 0..20),
+            budget in 0u64..20_000,
+            more in 0u64..5_000,
+        ) {
+            let spent = |budget: u64| {
+                let mut plans = plans.clone();
+                allocate(&mut plans, budget, 0);
+                plans.iter().map(Plan::rate).sum::<u64>()
+            };
+            let (poor, rich) = (spent(budget), spent(budget + more));
+            prop_assert!(poor <= budget && rich <= budget + more);
+            prop_assert!(poor <= rich, "{poor} {rich}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! When allocations are made and what follows from them: targets, slots, interest and demand.
+
+use arrayvec::ArrayVec;
+use contract::limits::VIDEO_SLOTS_MAX;
+use contract::session::Media;
+use contract::{Duration, SourceId, Timestamp};
+
+use crate::allocation::{Plan, allocate};
+use crate::conference::{Conference, Config, SourceSet, Storage};
+use crate::endpoint::Receiver;
+use crate::forwarder::{ask_for, tenant};
+use crate::prioritize::{Candidate, Priorities, prioritize};
+use crate::projection::{Target, VideoProjection};
+use crate::slots::Slot;
+use crate::source::{ReceiverSet, Source};
+
+/// Every receiver is allotted anew at least so often, as rates drift.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time between two looks at which layers stopped.
+const LAYER_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What changes within this time is worked off at once: layers of a source start packet by packet.
+const COALESCE: Duration = Duration::from_millis(20);
+
+/// Receivers allotted in one call: some hundred microseconds of work.
+const RECEIVERS_PER_CALL: usize = 32;
+
+/// A layer lowered for lack of budget is not raised again before this, lest it flaps.
+const DWELL: Duration = Duration::from_secs(2);
+
+/// What is due when.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    /// The receivers to allot.
+    due: ReceiverSet,
+    /// When to allot them.
+    at: Timestamp,
+    full_at: Timestamp,
+    layers_at: Timestamp,
+    demand_at: Timestamp,
+    pub(crate) order_is_stale: bool,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            due: ReceiverSet::default(),
+            at: Timestamp::NEVER,
+            full_at: Timestamp::ZERO,
+            layers_at: Timestamp::NEVER,
+            demand_at: Timestamp::NEVER,
+            order_is_stale: false,
+        }
+    }
+}
+
+impl Schedule {
+    pub(crate) fn timeout(&self) -> Timestamp {
+        self.at.min(self.layers_at).min(self.demand_at)
+    }
+
+    /// A receiver is gone.
+    pub(crate) fn forget(&mut self, receiver: u16) {
+        self.due.remove(receiver);
+    }
+
+    /// Some layer began or changed its height: look soon.
+    pub(crate) fn note_layers(&mut self, now: Timestamp) {
+        self.layers_at = self.layers_at.min(now.after(COALESCE));
+    }
+
+    /// Somebody wants other heights than before.
+    pub(crate) fn note_demand(&mut self, now: Timestamp) {
+        self.demand_at = self.demand_at.min(now);
+    }
+}
+
+impl Conference {
+    /// Allot one receiver soon.
+    pub(crate) fn schedule_one(&mut self, receiver: u16, now: Timestamp) {
+        self.schedule.due.insert(receiver);
+        self.schedule.at = self.schedule.at.min(now);
+    }
+
+    /// Allot all receivers soon.
+    pub(crate) fn schedule_all(&mut self, now: Timestamp) {
+        for (at, seat) in self.storage.receivers.iter().enumerate() {
+            if seat.is_some() {
+                self.schedule.due.insert(at as u16);
+            }
+        }
+        self.schedule.at = self.schedule.at.min(now.after(COALESCE));
+    }
+
+    /// Do what is due by now, for so many receivers at most.
+    pub(crate) fn allot(&mut self, now: Timestamp) {
+        if self.schedule.layers_at <= now {
+            self.look_at_layers(now);
+        }
+        if self.schedule.at <= now {
+            self.allot_due(now);
+        }
+        if self.schedule.demand_at <= now {
+            self.schedule.demand_at = Timestamp::NEVER;
+            self.count_demand();
+        }
+    }
+
+    /// Layers that appeared or vanished concern whoever may be sent them; and once in a while everything is looked at.
+    fn look_at_layers(&mut self, now: Timestamp) {
+        let mut changed = self.schedule.full_at <= now;
+        if changed {
+            self.schedule.full_at = now.after(INTERVAL);
+        }
+        let mut any = false;
+        for source in self.storage.sources.iter_mut().flatten().filter(|source| source.media == Media::Video)
+        {
+            changed |= source.take_layer_change(now);
+            any = true;
+        }
+        self.schedule.layers_at = if any { now.after(LAYER_INTERVAL) } else { Timestamp::NEVER };
+        if changed {
+            self.schedule_all(now);
+            self.schedule.at = now;
+        }
+    }
+
+    fn allot_due(&mut self, now: Timestamp) {
+        if core::mem::take(&mut self.schedule.order_is_stale) {
+            self.storage.sort_order();
+        }
+        for _ in 0..RECEIVERS_PER_CALL {
+            let Some(index) = self.schedule.due.next_from(0) else { break };
+            self.schedule.due.remove(index);
+            self.allot_receiver(index, now);
+        }
+        self.schedule.at = if self.schedule.due.is_empty() { Timestamp::NEVER } else { now };
+        self.schedule.layers_at = self.schedule.layers_at.min(now.after(LAYER_INTERVAL));
+    }
+
+    fn allot_receiver(&mut self, index: u16, now: Timestamp) {
+        let Some(priorities) = self.priorities(index) else { return };
+        let Storage { sources, receivers, .. } = &mut self.storage;
+        let Some(receiver) = receivers.get_mut(usize::from(index)).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        lend_slots(receiver, sources, &priorities, now);
+        let plans = make_plans(&self.config, receiver, sources, &priorities, now);
+        let changed = apply(receiver, index, sources, &plans, &mut self.source_news, now);
+        if changed {
+            receiver.forwarded_changed = true;
+        }
+        if receiver.wanted != priorities.wanted {
+            receiver.wanted = priorities.wanted;
+            self.schedule.note_demand(now);
+        }
+        self.receiver_news.insert(index);
+    }
+
+    fn priorities(&self, index: u16) -> Option<Priorities> {
+        let receiver = self.storage.receivers.get(usize::from(index))?.as_deref()?;
+        let candidate = |at: u16| {
+            let source = self.storage.sources.get(usize::from(at))?.as_deref()?;
+            (source.media == Media::Video).then_some(Candidate {
+                source: at,
+                id: source.id,
+                enabled: source.is_enabled(),
+                own: source.owner == receiver.endpoint,
+            })
+        };
+        let find = |id: SourceId| candidate(self.source_index(id)?.0);
+        let rest = self.storage.order.iter().filter_map(|at| candidate(*at));
+        Some(prioritize(&receiver.constraints, self.config.last_n, find, rest))
+    }
+
+    /// The largest height wanted of each source by anybody here.
+    fn count_demand(&mut self) {
+        for source in self.storage.sources.iter_mut().flatten() {
+            source.demand = 0;
+        }
+        for receiver in self.storage.receivers.iter().flatten() {
+            for wanted in &receiver.wanted {
+                let seat = self.storage.sources.get_mut(usize::from(wanted.source));
+                if let Some(source) = seat.and_then(Option::as_deref_mut) {
+                    source.demand = source.demand.max(wanted.max_height);
+                }
+            }
+        }
+        for (at, source) in self.storage.sources.iter().enumerate() {
+            if source.as_ref().is_some_and(|source| source.demand != source.demand_told) {
+                self.source_news.insert(at as u16);
+            }
+        }
+    }
+}
+
+impl Storage {
+    /// Video that is on before video that is off, recent speakers first, then in the order of joining.
+    fn sort_order(&mut self) {
+        self.order.clear();
+        for (at, seat) in self.sources.iter().enumerate() {
+            let is_video = seat.as_ref().is_some_and(|source| source.media == Media::Video);
+            if is_video && self.order.len() < self.order.capacity() {
+                self.order.push(at as u16);
+            }
+        }
+        let sources = &self.sources;
+        self.order.sort_unstable_by_key(|at| {
+            let source = sources.get(usize::from(*at)).and_then(Option::as_deref);
+            source.map(|source| (!source.is_enabled(), u64::MAX - source.spoke, source.id))
+        });
+    }
+}
+
+/// Slots for all that is wanted and, with SSRC rewriting, for what may be wanted next.
+fn lend_slots(
+    receiver: &mut Receiver,
+    sources: &[Option<Box<Source>>],
+    priorities: &Priorities,
+    now: Timestamp,
+) {
+    let wanted = priorities.wanted.iter().map(|wanted| wanted.source);
+    let spare = priorities.spare.iter().copied().filter(|_| receiver.rewriting);
+    let keep = |at: u16| {
+        priorities.spare.contains(&at) || priorities.wanted.iter().any(|wanted| wanted.source == at)
+    };
+    for at in wanted.chain(spare) {
+        if let Some(source) = sources.get(usize::from(at)).and_then(Option::as_deref) {
+            receiver.video.lend(tenant(source, at), now, keep);
+        }
+    }
+}
+
+fn make_plans(
+    config: &Config,
+    receiver: &Receiver,
+    sources: &mut [Option<Box<Source>>],
+    priorities: &Priorities,
+    now: Timestamp,
+) -> ArrayVec<Plan, VIDEO_SLOTS_MAX> {
+    let mut plans = ArrayVec::<Plan, VIDEO_SLOTS_MAX>::new();
+    for wanted in &priorities.wanted {
+        if let Some(source) = sources.get_mut(usize::from(wanted.source)).and_then(Option::as_deref_mut) {
+            source.refresh(config, now);
+            plans.push(Plan::new(*wanted, source.video_type, &source.choices));
+        }
+    }
+    let budget = receiver.constraints.assumed_bandwidth.unwrap_or(config.budget);
+    allocate(&mut plans, budget, config.oversend);
+    plans
+}
+
+/// Turn the outcome into targets. Returns whether the set of forwarded sources changed.
+fn apply(
+    receiver: &mut Receiver,
+    index: u16,
+    sources: &mut [Option<Box<Source>>],
+    plans: &[Plan],
+    news: &mut SourceSet,
+    now: Timestamp,
+) -> bool {
+    let mut changed = false;
+    for slot in receiver.video.iter_mut() {
+        let Some(tenant) = slot.tenant else { continue };
+        let Some(source) = sources.get_mut(usize::from(tenant.index)).and_then(Option::as_deref_mut) else {
+            continue;
+        };
+        let plan = plans.iter().find(|plan| plan.wanted.source == tenant.index);
+        let target = plan.and_then(|plan| dwell(slot, plan, now));
+        slot.max_height = plan.map_or(0, |plan| plan.wanted.max_height);
+        let former = slot.projection.target();
+        if target == former {
+            continue;
+        }
+        changed |= target.is_some() != former.is_some();
+        slot.projection.set_target(target);
+        source.interested.set(index, target.is_some());
+        if let Some(encoding) = slot.projection.key_frame_wanted() {
+            ask_for(&mut slot.requests, source, tenant.index, encoding, news, now);
+        }
+    }
+    // Sources that lost their slot.
+    for (at, source) in sources.iter_mut().enumerate() {
+        let Some(source) = source.as_mut().filter(|source| source.media == Media::Video) else { continue };
+        if source.interested.contains(index) && receiver.video.of_source(at as u16).is_none() {
+            source.interested.remove(index);
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// The target of a plan, held back for a while after the budget had it lowered: staying low costs less, so that the budget holds.
+fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, now: Timestamp) -> Option<Target> {
+    let wanted = plan.target();
+    let former = slot.projection.target();
+    let same_wish = slot.max_height == plan.wanted.max_height;
+    let step_of = |target: Option<Target>| {
+        target.map(|target| plan.steps.iter().position(|step| step.target == target))
+    };
+    let former_step = step_of(former);
+    // A layer that is not there any more says nothing.
+    if !same_wish || former_step == Some(None) {
+        slot.lowered = None;
+        return wanted;
+    }
+    let (before, after) = (former_step.flatten(), plan.chosen);
+    if after < before {
+        slot.lowered = Some(now);
+        return wanted;
+    }
+    let held = slot.lowered.is_some_and(|lowered| now.since(lowered) < DWELL);
+    if after > before && held { former } else { wanted }
+}

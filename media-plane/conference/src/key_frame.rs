@@ -1,0 +1,84 @@
+//! How often key frames may be asked for: they are large, and everybody wants one at the same time.
+
+use contract::{Duration, Timestamp};
+
+/// Least time between two requests that go to a sender for one SSRC, and between two of one requester.
+pub(crate) const GAP: Duration = Duration::from_millis(200);
+
+/// Requests of one requester for one SSRC within [`PERIOD`]: one whose decoder fails for ever must not starve the others of
+/// bit rate.
+const REQUESTS_PER_PERIOD: usize = 3;
+
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The requests that go to the sender for one SSRC, whoever asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StreamLimit {
+    last: Option<Timestamp>,
+}
+
+impl StreamLimit {
+    /// Whether one may go now.
+    pub(crate) fn allows(&self, now: Timestamp) -> bool {
+        self.last.is_none_or(|last| now.since(last) >= GAP)
+    }
+
+    /// One went.
+    pub(crate) fn note(&mut self, now: Timestamp) {
+        self.last = Some(now);
+    }
+}
+
+/// The requests of one receiver for one SSRC.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RequesterLimit {
+    /// Newest first.
+    last: [Option<Timestamp>; REQUESTS_PER_PERIOD],
+}
+
+impl RequesterLimit {
+    /// Whether one may go now.
+    pub(crate) fn allows(&self, now: Timestamp) -> bool {
+        let gap = self.last[0].is_none_or(|last| now.since(last) >= GAP);
+        gap && self.last[REQUESTS_PER_PERIOD - 1].is_none_or(|oldest| now.since(oldest) >= PERIOD)
+    }
+
+    /// One went.
+    pub(crate) fn note(&mut self, now: Timestamp) {
+        self.last.rotate_right(1);
+        self.last[0] = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requester_gets_three_in_ten_seconds_and_one_in_two_hundred_milliseconds() {
+        let mut limit = RequesterLimit::default();
+        let mut granted = Vec::new();
+        for ms in (0..11_000).step_by(50) {
+            let now = Timestamp::from_millis(ms);
+            if limit.allows(now) {
+                limit.note(now);
+                granted.push(ms);
+            }
+        }
+        assert_eq!(granted, [0, 200, 400, 10_000, 10_200, 10_400]);
+    }
+
+    #[test]
+    fn a_stream_is_asked_five_times_a_second_at_most() {
+        let mut limit = StreamLimit::default();
+        let granted = (0..1_000).filter(|ms| {
+            let now = Timestamp::from_millis(*ms);
+            let allowed = limit.allows(now);
+            if allowed {
+                limit.note(now);
+            }
+            allowed
+        });
+        assert_eq!(granted.count(), 5);
+    }
+}

@@ -1,0 +1,226 @@
+//! The layers of an encoding as they are seen: which there are, how high, how many bits a second.
+
+use contract::{Duration, Timestamp};
+
+use crate::packet::{Layer, MediaPacket, SPATIAL_LAYERS_MAX, TEMPORAL_LAYERS_MAX};
+
+/// Rates are measured over this many buckets.
+const BUCKETS: usize = 10;
+
+/// Length of a bucket; ten make the second over which rates are taken.
+const BUCKET_MS: u64 = 100;
+
+/// A layer without a packet for so long is not being sent. Longer than the gap between frames of a slow screen share.
+pub(crate) const LAYER_IDLE: Duration = Duration::from_secs(2);
+
+/// RTP header bytes counted with each payload.
+const HEADER_BYTES: u32 = 12;
+
+/// Layers of one source that the allocation chooses from; three encodings of three by three, the poorest left out beyond.
+pub(crate) const CHOICES_MAX: usize = 27;
+
+/// One layer of a source as the allocation sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) encoding: u8,
+    pub(crate) layer: Layer,
+    /// Bits per second, with all that the layer needs.
+    pub(crate) rate: u64,
+    /// Pixels.
+    pub(crate) height: u16,
+    /// No layer of the same size has more frames.
+    pub(crate) full_frame_rate: bool,
+}
+
+/// Bits of one layer over the last second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meter {
+    buckets: [u32; BUCKETS],
+    /// The bucket written last, counted from the start of time.
+    bucket: u64,
+    last: Timestamp,
+    seen: bool,
+}
+
+impl Meter {
+    fn add(&mut self, bytes: u32, now: Timestamp) {
+        self.advance(now);
+        if let Some(bucket) = self.buckets.get_mut((self.bucket % BUCKETS as u64) as usize) {
+            *bucket = bucket.saturating_add(bytes);
+        }
+        self.last = self.last.max(now);
+        self.seen = true;
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        let bucket = now.as_millis() / BUCKET_MS;
+        let steps = bucket.saturating_sub(self.bucket).min(BUCKETS as u64);
+        for step in 1..=steps {
+            self.buckets[((self.bucket + step) % BUCKETS as u64) as usize] = 0;
+        }
+        // After a long pause every bucket was cleared, whichever comes next.
+        self.bucket = self.bucket.max(bucket);
+    }
+
+    fn bits_per_second(&mut self, now: Timestamp) -> u64 {
+        self.advance(now);
+        self.buckets.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() * 8 * 1_000
+            / (BUCKET_MS * BUCKETS as u64)
+    }
+
+    fn is_active(&self, now: Timestamp) -> bool {
+        self.seen && now.since(self.last) < LAYER_IDLE
+    }
+}
+
+/// The layers of one encoding.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layers {
+    meters: [[Meter; TEMPORAL_LAYERS_MAX]; SPATIAL_LAYERS_MAX],
+    heights: [u16; SPATIAL_LAYERS_MAX],
+    /// The layers that were active when asked last, a bit each.
+    active: u16,
+}
+
+impl Layers {
+    /// Count a packet. Returns whether it woke a layer or told new heights: the allocation should look again.
+    pub(crate) fn note(&mut self, packet: &MediaPacket) -> bool {
+        let layer = packet.frame.layer;
+        let (spatial, temporal) = (usize::from(layer.spatial), usize::from(layer.temporal));
+        let Some(meter) = self.meters.get_mut(spatial).and_then(|meters| meters.get_mut(temporal)) else {
+            return false;
+        };
+        let woke = !meter.is_active(packet.arrival);
+        meter.add(u32::from(packet.payload_bytes) + HEADER_BYTES, packet.arrival);
+        let mut news = woke;
+        for (known, told) in self.heights.iter_mut().zip(packet.frame.heights) {
+            news |= told != 0 && told != *known;
+            *known = if told == 0 { *known } else { told };
+        }
+        news
+    }
+
+    /// Forget everything: another codec, or a source that was switched off.
+    pub(crate) fn reset(&mut self) {
+        *self = Layers::default();
+    }
+
+    /// Whether the set of active layers is another than when asked last.
+    pub(crate) fn take_change(&mut self, now: Timestamp) -> bool {
+        let mut active = 0;
+        for (spatial, meters) in self.meters.iter().enumerate() {
+            for (temporal, meter) in meters.iter().enumerate() {
+                active |= u16::from(meter.is_active(now)) << (spatial * TEMPORAL_LAYERS_MAX + temporal);
+            }
+        }
+        core::mem::replace(&mut self.active, active) != active
+    }
+
+    /// Whether any layer is active.
+    pub(crate) fn is_active(&self, now: Timestamp) -> bool {
+        self.meters.iter().flatten().any(|meter| meter.is_active(now))
+    }
+
+    /// Whether any layer was ever seen.
+    pub(crate) fn is_known(&self) -> bool {
+        self.meters.iter().flatten().any(|meter| meter.seen)
+    }
+
+    /// Append the layers, poorest first: the active ones, or with `all` those ever seen. `height` is that of the highest
+    /// layer unless key frames told.
+    pub(crate) fn choices<const N: usize>(
+        &mut self,
+        encoding: u8,
+        height: u16,
+        all: bool,
+        now: Timestamp,
+        into: &mut arrayvec::ArrayVec<Choice, N>,
+    ) {
+        let counts = |meter: &Meter| if all { meter.seen } else { meter.is_active(now) };
+        let top = (0..SPATIAL_LAYERS_MAX).rev().find(|at| self.meters[*at].iter().any(counts)).unwrap_or(0);
+        for spatial in 0..=top {
+            let Some(fastest) = (0..TEMPORAL_LAYERS_MAX).rev().find(|at| counts(&self.meters[spatial][*at]))
+            else {
+                continue;
+            };
+            let height = match self.heights[spatial] {
+                0 => height >> (top - spatial),
+                told => told,
+            };
+            for temporal in 0..=fastest {
+                if !counts(&self.meters[spatial][temporal]) {
+                    continue;
+                }
+                let choice = Choice {
+                    encoding,
+                    layer: Layer { spatial: spatial as u8, temporal: temporal as u8 },
+                    rate: self.rate(spatial, temporal, now),
+                    height,
+                    full_frame_rate: temporal == fastest,
+                };
+                if into.is_full() {
+                    into.remove(0);
+                }
+                into.push(choice);
+            }
+        }
+    }
+
+    fn rate(&mut self, spatial: usize, temporal: usize, now: Timestamp) -> u64 {
+        let needed = self.meters.iter_mut().take(spatial + 1);
+        needed
+            .flat_map(|meters| meters.iter_mut().take(temporal + 1))
+            .map(|meter| meter.bits_per_second(now))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::tests::video;
+    use arrayvec::ArrayVec;
+
+    #[test]
+    fn a_layers_rate_includes_what_it_needs_and_fades_when_it_stops() {
+        let mut layers = Layers::default();
+        for ms in (0..1_000).step_by(20) {
+            for temporal in 0..2 {
+                let mut packet = video(ms, Timestamp::from_millis(ms));
+                packet.frame.layer.temporal = temporal;
+                packet.payload_bytes = 1_238;
+                layers.note(&packet);
+            }
+        }
+        let mut choices = ArrayVec::<Choice, CHOICES_MAX>::new();
+        layers.choices(0, 720, false, Timestamp::from_millis(999), &mut choices);
+        let rates: Vec<_> = choices.iter().map(|choice| choice.rate).collect();
+        assert_eq!(rates, [500_000, 1_000_000]);
+        choices.clear();
+        layers.choices(0, 720, false, Timestamp::from_millis(4_000), &mut choices);
+        assert!(choices.is_empty(), "idle");
+        layers.choices(0, 720, true, Timestamp::from_millis(4_000), &mut choices);
+        assert_eq!(choices.iter().map(|choice| choice.rate).sum::<u64>(), 0);
+        assert_eq!(choices.len(), 2, "but remembered");
+    }
+
+    #[test]
+    fn heights_are_halved_downwards_until_told() {
+        let mut layers = Layers::default();
+        let mut packet = video(1, Timestamp::ZERO);
+        for spatial in 0..3 {
+            packet.frame.layer.spatial = spatial;
+            assert!(layers.note(&packet), "each layer wakes once");
+            assert!(!layers.note(&packet));
+        }
+        let heights = |layers: &mut Layers| {
+            let mut choices = ArrayVec::<Choice, CHOICES_MAX>::new();
+            layers.choices(0, 720, false, Timestamp::ZERO, &mut choices);
+            choices.iter().map(|choice| choice.height).collect::<Vec<_>>()
+        };
+        assert_eq!(heights(&mut layers), [180, 360, 720]);
+        packet.frame.heights = [270, 540, 1_080, 0];
+        assert!(layers.note(&packet));
+        assert_eq!(heights(&mut layers), [270, 540, 1_080]);
+    }
+}
