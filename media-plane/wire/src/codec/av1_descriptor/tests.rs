@@ -362,7 +362,9 @@ proptest! {
         if custom {
             (0..plan.targets).for_each(|target| written.push(target, 2));
             // One difference of four bits, one of eight.
-            [(1, 2), (15, 4), (2, 2), (0x81, 8), (0, 2)].map(|(value, count)| written.push(value, count));
+            for (value, count) in [(1, 2), (15, 4), (2, 2), (0x81, 8), (0, 2)] {
+                written.push(value, count);
+            }
             (0..plan.chains).for_each(|chain| written.push(chain + 100, 8));
         }
         let data = written.bytes();
