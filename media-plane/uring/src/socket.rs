@@ -118,7 +118,9 @@ pub fn check_free(local: &[SocketAddr]) -> Result<(), OpenError> {
 fn open_one(address: SocketAddr, options: &Options) -> std::io::Result<Socket> {
     // Blocking: a ring waits for readiness by itself on a blocking socket only, and the plain calls pass MSG_DONTWAIT.
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-    socket.set_reuse_port(true)?;
+    if address.port() != 0 {
+        socket.set_reuse_port(true)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -131,6 +133,8 @@ fn open_one(address: SocketAddr, options: &Options) -> std::io::Result<Socket> {
     }
     ignore_path_mtu(&socket, address)?;
     socket.bind(&address.into())?;
+    // A socket that shares already when it asks for any port may be given one that others share.
+    socket.set_reuse_port(true)?;
     Ok(socket)
 }
 

@@ -32,7 +32,7 @@ fn started(local: &[&str], backend: Choice) -> (Io, Sleeper, Waker) {
 
 fn client(local: &str) -> UdpSocket {
     let socket = UdpSocket::bind(local).expect("bound");
-    socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
     socket
 }
 
@@ -55,7 +55,9 @@ fn echo_turn(io: &mut Io, timeout: Duration) -> usize {
     count
 }
 
+/// All that a socket holds; loopback delivers while the sender sends.
 fn receive_all(socket: &UdpSocket) -> Vec<Vec<u8>> {
+    socket.set_nonblocking(true).expect("set");
     let mut buffer = [0u8; 65_536];
     let mut all = Vec::new();
     while let Ok((len, _)) = socket.recv_from(&mut buffer) {
