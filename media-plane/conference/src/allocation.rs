@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_budget_goes_to_the_stage_first_then_around() {
-        let rows: [(u64, [Option<(u8, u8)>; 3]); 7] = [
+        let rows = [
             (70_000, [None, None, None]),
             (100_000, [Some((0, 0)), None, None]),
             (499_000, [Some((0, 2)), None, None]),

@@ -7,6 +7,8 @@ use contract::{EndpointId, SourceId};
 
 /// News from a conference. Built when asked for, from what changed since; nothing is queued, so nothing is lost.
 #[derive(Clone, Debug, PartialEq)]
+// A list inline, not boxed: a worker does not allocate.
+#[allow(clippy::large_enum_variant)]
 pub enum Event {
     /// Ask the sender for a key frame (RFC 4585 §6.3.1). Already rate limited.
     KeyFrameNeeded {

@@ -80,11 +80,16 @@ pub(crate) struct Layers {
     heights: [u16; SPATIAL_LAYERS_MAX],
     /// The layers that were active when asked last, a bit each.
     active: u16,
+    /// Heights were told since asked last.
+    resized: bool,
 }
 
 impl Layers {
     /// Count a packet. Returns whether it woke a layer or told new heights: the allocation should look again.
     pub(crate) fn note(&mut self, packet: &MediaPacket) -> bool {
+        if packet.payload_bytes == 0 {
+            return false;
+        }
         let layer = packet.frame.layer;
         let (spatial, temporal) = (usize::from(layer.spatial), usize::from(layer.temporal));
         let Some(meter) = self.meters.get_mut(spatial).and_then(|meters| meters.get_mut(temporal)) else {
@@ -92,12 +97,11 @@ impl Layers {
         };
         let woke = !meter.is_active(packet.arrival);
         meter.add(u32::from(packet.payload_bytes) + HEADER_BYTES, packet.arrival);
-        let mut news = woke;
         for (known, told) in self.heights.iter_mut().zip(packet.frame.heights) {
-            news |= told != 0 && told != *known;
+            self.resized |= told != 0 && told != *known;
             *known = if told == 0 { *known } else { told };
         }
-        news
+        woke || self.resized
     }
 
     /// Forget everything: another codec, or a source that was switched off.
@@ -105,7 +109,7 @@ impl Layers {
         *self = Layers::default();
     }
 
-    /// Whether the set of active layers is another than when asked last.
+    /// Whether the active layers or their heights are others than when asked last.
     pub(crate) fn take_change(&mut self, now: Timestamp) -> bool {
         let mut active = 0;
         for (spatial, meters) in self.meters.iter().enumerate() {
@@ -113,7 +117,8 @@ impl Layers {
                 active |= u16::from(meter.is_active(now)) << (spatial * TEMPORAL_LAYERS_MAX + temporal);
             }
         }
-        core::mem::replace(&mut self.active, active) != active
+        let resized = core::mem::take(&mut self.resized);
+        core::mem::replace(&mut self.active, active) != active || resized
     }
 
     /// Whether any layer is active.

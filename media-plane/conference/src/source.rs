@@ -137,8 +137,7 @@ impl Source {
     /// Count an audio packet: silence beyond the first few packets is dropped for everybody.
     pub(crate) fn note_audio(&mut self, packet: &MediaPacket, silence_packets: Option<u8>) {
         let number = packet.sequence;
-        let lost_track = number >= self.silence.next() + Window::<4>::SPAN;
-        if !self.silence_started || lost_track && self.silence.next() == 0 {
+        if !self.silence_started {
             self.silence = Window::starting_at(number);
             self.silence_started = true;
         }

@@ -13,10 +13,14 @@ pub(crate) mod window;
 #[cfg(test)]
 mod tests;
 
+use core::cmp::Ordering;
+
 use contract::Timestamp;
+use contract::limits::ENCODINGS_PER_SOURCE_MAX;
 use wire::codec::Patch;
 
 use crate::packet::{Descriptor, Layer, MediaPacket};
+use crate::source::EVERYTHING;
 use av1::Av1;
 use generic::Generic;
 use vp8::Vp8;
@@ -125,8 +129,8 @@ pub(crate) struct VideoProjection {
     /// Added to source numbers less those taken out.
     sequence_offset: u64,
     timestamp_offset: u32,
-    /// Highest frame number seen of each encoding that is not being forwarded.
-    passed: [Option<u32>; contract::limits::ENCODINGS_PER_SOURCE_MAX],
+    /// The highest frame of each encoding that cannot be begun with any more.
+    passed: [Option<u32>; ENCODINGS_PER_SOURCE_MAX],
     /// The frame that the last packet taken out belonged to.
     removed_frame: Option<(u64, u64)>,
     key_frame_wanted: bool,
@@ -144,7 +148,7 @@ impl VideoProjection {
             frames: Window::starting_at(0),
             sequence_offset: 0,
             timestamp_offset: 0,
-            passed: [None; contract::limits::ENCODINGS_PER_SOURCE_MAX],
+            passed: [None; ENCODINGS_PER_SOURCE_MAX],
             removed_frame: None,
             key_frame_wanted: false,
         }
@@ -186,53 +190,52 @@ impl VideoProjection {
     /// Judge a packet and renumber it.
     pub(crate) fn project(&mut self, packet: &MediaPacket) -> Option<Output> {
         let target = self.target?;
-        let fits = self.current == Some(packet.encoding) && self.rewriter.fits(packet);
-        if fits && packet.sequence >= self.packets.next() + Packets::SPAN {
+        let lost =
+            self.current == Some(packet.encoding) && packet.sequence >= self.packets.next() + Packets::SPAN;
+        if lost {
             // So much is missing that nothing connects any more.
             self.current = None;
-            self.key_frame_wanted = true;
         }
-        if self.current != Some(packet.encoding) || !fits {
-            if !self.is_switch_point(packet, target) {
-                self.pass(packet, target);
-                return None;
-            }
+        // With another codec everything begins anew, on whichever encoding.
+        let current = self.current.filter(|_| self.rewriter.fits(packet));
+        let switches = current != Some(packet.encoding) && self.is_switch_point(packet, current, target);
+        self.note_frame(packet);
+        if switches {
             self.switch(packet, target);
+        } else if current != Some(packet.encoding) {
+            self.key_frame_wanted |= current != Some(target.encoding);
+            return None;
         }
         self.renumber(packet, target)
     }
 
     /// Whether forwarding may turn to the packet's encoding with this very packet.
-    fn is_switch_point(&self, packet: &MediaPacket, target: Target) -> bool {
-        let begins = packet.frame.start_of_frame && packet.frame.key_frame;
-        let opaque = packet.frame.descriptor == Descriptor::Opaque;
-        if packet.encoding > target.encoding || !begins && !(opaque && packet.encoding == target.encoding) {
+    fn is_switch_point(&self, packet: &MediaPacket, current: Option<u8>, target: Target) -> bool {
+        let begins = packet.frame.start_of_frame && packet.frame.key_frame && packet.payload_bytes > 0;
+        if packet.encoding > target.encoding || !begins {
             return false;
         }
-        // Late: frames that follow it were let go already.
+        // Late: packets that follow it were let go already.
         let passed = self.passed.get(usize::from(packet.encoding)).copied().flatten();
-        if !opaque && passed.is_some_and(|number| number > packet.frame.number) {
+        if passed.is_some_and(|number| number >= packet.frame.number && !is_restart(number, packet)) {
             return false;
         }
-        match self.current {
+        match current {
             // Up: nearer to the target. Down: anything from the target down, it can rise again.
             Some(current) if current < target.encoding => packet.encoding > current,
             Some(current) if current > target.encoding => true,
-            Some(current) => packet.encoding == current,
+            Some(_) => false,
             None => true,
         }
     }
 
-    /// Remember a packet of an encoding that is not being forwarded.
-    fn pass(&mut self, packet: &MediaPacket, target: Target) {
-        if let Some(passed) = self.passed.get_mut(usize::from(packet.encoding)) {
-            let number = packet.frame.number;
-            // Going far back is a restart of the numbering, not a late packet.
-            let restart = passed.is_some_and(|passed| passed.saturating_sub(number) as u64 > Frames::SPAN);
-            *passed = Some(if restart { number } else { passed.unwrap_or(0).max(number) });
-        }
-        self.key_frame_wanted |= self.current != Some(target.encoding)
-            || Some(packet.encoding) == self.current && !self.rewriter.fits(packet);
+    /// Remember how far an encoding has come: frames that began up to there cannot be begun with any more.
+    fn note_frame(&mut self, packet: &MediaPacket) {
+        let Some(passed) = self.passed.get_mut(usize::from(packet.encoding)) else { return };
+        let number = packet.frame.number;
+        let begun = if packet.frame.start_of_frame { number.saturating_sub(1) } else { number };
+        let restarts = passed.is_some_and(|passed| is_restart(passed, packet));
+        *passed = Some(if restarts { begun } else { passed.unwrap_or(0).max(begun) });
     }
 
     /// Continue the outgoing stream with `packet`, the first of a frame that needs no other.
@@ -247,7 +250,6 @@ impl VideoProjection {
         self.rewriter = Rewriter::starting_with(packet, &last, target);
         self.frames = Window::starting_at(self.rewriter.frame_key(packet));
         self.current = Some(packet.encoding);
-        self.passed = [None; contract::limits::ENCODINGS_PER_SOURCE_MAX];
         self.key_frame_wanted = packet.encoding != target.encoding;
     }
 
@@ -265,6 +267,10 @@ impl VideoProjection {
             Place::Kept | Place::Removed | Place::Gone => return None,
         };
         let key = self.rewriter.frame_key(packet);
+        if packet.payload_bytes == 0 {
+            self.packets.remove(packet.sequence);
+            return None;
+        }
         if !self.is_frame_kept(packet, target, key, newest) {
             self.take_out(packet, key, newest);
             return None;
@@ -274,18 +280,20 @@ impl VideoProjection {
         if newest
             && is_before(packet.timestamp.wrapping_add(self.timestamp_offset), self.continuity.timestamp)
         {
+            // The sender's clock stepped back: what it sent before cannot be placed any more.
             self.rebase_timestamp(packet);
+            self.packets.forget_before(packet.sequence);
         }
         let timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
         let patch = self.rewriter.patch(packet, &self.frames, newest, &mut self.continuity);
+        let marker = packet.marker || self.rewriter.ends_picture(packet, target);
         if newest {
             self.continuity.sequence = sequence;
             self.continuity.timestamp = timestamp;
             self.continuity.at = packet.arrival;
-            self.continuity.complete = packet.frame.end_of_frame || packet.marker;
+            self.continuity.complete = marker;
             self.continuity.started = true;
         }
-        let marker = packet.marker || self.rewriter.ends_picture(packet, target);
         Some(Output { sequence, timestamp, marker, patch })
     }
 
@@ -304,14 +312,9 @@ impl VideoProjection {
             Place::Ahead | Place::Open => {
                 // Towards a lower encoding only what keeps the picture alive; towards a higher one all there is.
                 let limit = match packet.encoding.cmp(&target.encoding) {
-                    core::cmp::Ordering::Equal => target.layer,
-                    core::cmp::Ordering::Greater => {
-                        Layer { spatial: crate::packet::SPATIAL_LAYERS_MAX as u8 - 1, temporal: 0 }
-                    }
-                    core::cmp::Ordering::Less => Layer {
-                        spatial: crate::packet::SPATIAL_LAYERS_MAX as u8 - 1,
-                        temporal: crate::packet::TEMPORAL_LAYERS_MAX as u8 - 1,
-                    },
+                    Ordering::Equal => target.layer,
+                    Ordering::Greater => Layer { temporal: 0, ..EVERYTHING },
+                    Ordering::Less => EVERYTHING,
                 };
                 let verdict = self.rewriter.judge(packet, limit, &self.frames, place == Place::Ahead);
                 self.key_frame_wanted = packet.encoding != target.encoding || verdict.key_frame;
@@ -407,6 +410,11 @@ impl Rewriter {
             Rewriter::Av1(av1) => av1.ends_picture(packet),
         }
     }
+}
+
+/// Whether a frame is so far behind `passed` that the sender must have begun to count anew.
+fn is_restart(passed: u32, packet: &MediaPacket) -> bool {
+    u64::from(passed.saturating_sub(packet.frame.number)) > Frames::SPAN
 }
 
 /// Whether timestamp `a` lies before `b`, modulo 2^32.

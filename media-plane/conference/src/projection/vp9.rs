@@ -67,6 +67,10 @@ impl Vp9 {
             self.picture = packet.frame.number;
             self.forwarded = [false; SPATIAL_LAYERS_MAX];
             self.is_key_picture = !inter_picture;
+            if self.is_key_picture {
+                // The sender may have changed its layers: climb as far as they go.
+                self.spatial = 0;
+            }
         }
         // Temporal layers rise where later pictures are said not to need those left out.
         self.temporal = self.temporal.min(limit.temporal);
@@ -97,9 +101,11 @@ impl Vp9 {
 
     /// The last packet of the highest layer that will be forwarded of this picture.
     pub(crate) fn ends_picture(&self, packet: &MediaPacket, target: Target) -> bool {
-        let own =
-            packet.encoding == target.encoding && self.is_key_picture && packet.frame.number == self.picture;
-        let highest = if own { target.layer.spatial } else { self.spatial };
+        let highest = match self.is_key_picture && packet.frame.number == self.picture {
+            true if packet.encoding == target.encoding => target.layer.spatial,
+            true => return false,
+            false => self.spatial,
+        };
         packet.frame.end_of_frame && packet.frame.layer.spatial == highest
     }
 

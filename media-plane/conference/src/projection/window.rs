@@ -95,6 +95,11 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
+    /// Numbers below `number` that were not decided yet are gone.
+    pub(crate) fn forget_before(&mut self, number: u64) {
+        self.floor = self.floor.max(number);
+    }
+
     /// How many numbers below `number` were taken out; for a number within the window or ahead of it.
     pub(crate) fn removed_before(&self, number: u64) -> u64 {
         let mut at = number.saturating_add(1);
