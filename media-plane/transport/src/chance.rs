@@ -1,4 +1,4 @@
-//! Seeded chance: the generator `SplitMix64`, enough for transaction ids that are authenticated anyway.
+//! Seeded chance: the generator `SplitMix64`, enough for transaction ids, as answers are authenticated anyway.
 
 /// A stream of numbers from one seed.
 #[derive(Clone, Debug)]
@@ -22,9 +22,9 @@ impl Chance {
         low + self.next() % high.saturating_sub(low).max(1)
     }
 
-    /// 96 bits for a STUN transaction (RFC 8489 §6).
-    pub(crate) fn transaction_id(&mut self) -> [u8; 12] {
-        let (a, b) = (self.next().to_be_bytes(), self.next().to_be_bytes());
-        [a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1], b[2], b[3]]
+    /// A STUN transaction (RFC 8489 §6): a prefix that names us, and 64 bits that nobody guesses.
+    pub(crate) fn transaction_id(&mut self, prefix: [u8; 4]) -> [u8; 12] {
+        let (a, b) = (self.next().to_be_bytes(), prefix);
+        [b[0], b[1], b[2], b[3], a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]
     }
 }

@@ -24,8 +24,12 @@ pub mod retransmission;
 pub mod rtcp_in;
 pub mod send_stream;
 mod sending;
+#[cfg(test)]
+mod simulation;
 pub mod srtp;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod transport_cc;
 

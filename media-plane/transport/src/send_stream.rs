@@ -119,6 +119,17 @@ impl SendStream {
         })
     }
 
+    /// Begin anew under other SSRCs: for spare streams that were made before their SSRC was known, and used ones that
+    /// were taken out of their transport, which remembers the numbers used. Media, clock and history stay.
+    pub fn assign(&mut self, ssrc: u32, rtx: Option<u32>) {
+        (self.ssrc, self.rtx) = (ssrc, rtx);
+        self.restart();
+        self.next_rtx = 1;
+        (self.packets, self.octets, self.packets_at_report) = (0, 0, 0);
+        (self.clocks, self.fraction_lost) = (None, 0);
+        self.reports.clear();
+    }
+
     /// The media SSRC.
     pub fn ssrc(&self) -> u32 {
         self.ssrc

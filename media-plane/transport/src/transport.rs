@@ -49,10 +49,13 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Everything is allocated here, off the worker. `Err` if the credentials break RFC 8445 §5.3.
-    pub fn new(config: &Config, now: Timestamp) -> Result<Box<Transport>, Refused> {
-        Ok(Box::new(Transport {
-            agent: Agent::new(config)?,
+    /// Everything is allocated here, off the worker.
+    ///
+    /// # Panics
+    /// If our own credentials break RFC 8445 §5.3, which is a fault of who made them.
+    pub fn new(config: &Config, now: Timestamp) -> Box<Transport> {
+        Box::new(Transport {
+            agent: Agent::new(config).expect("we make our credentials ourselves, by the RFC's rules"),
             session: None,
             extensions: config.extensions,
             payload_types: PayloadTypeMap::new(&config.payload_types),
@@ -70,7 +73,7 @@ impl Transport {
             rtcp_due: now,
             report_round_trip_us: None,
             statistics: Statistics::default(),
-        }))
+        })
     }
 
     /// The client's credentials and the candidates known so far, possibly none; checks begin. Candidates that may not

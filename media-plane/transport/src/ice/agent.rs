@@ -31,6 +31,9 @@ const RESTART_TIMEOUT: Duration = Duration::from_secs(20);
 const RESTARTS_MAX: usize = 5;
 const RESTARTS_WINDOW: Duration = Duration::from_secs(60);
 
+/// Checks of the peer remembered: some seconds of a client in trouble, a minute and more of one that is not.
+const SEEN_MAX: usize = 64;
+
 /// A remote candidate.
 #[derive(Clone, Copy)]
 pub(super) struct Remote {
@@ -52,6 +55,7 @@ pub(crate) struct Agent {
     pub(super) controlling: bool,
     pub(super) role_switches: u8,
     pub(super) tie_breaker: u64,
+    pub(super) transaction_prefix: [u8; 4],
     pub(super) allow_loopback: bool,
     sockets: ArrayVec<LocalSocket, LOCAL_ADDRESSES_MAX>,
     pub(super) current: Generation,
@@ -62,6 +66,9 @@ pub(crate) struct Agent {
     last_pair: u32,
     tuples: ArrayVec<Tuple, TUPLES_PER_ENDPOINT_MAX>,
     pub(super) sources: Sources,
+    /// Transactions of the peer's latest checks, in a ring: a check seen on another path before is a replay.
+    seen: ArrayVec<([u8; 12], Path), SEEN_MAX>,
+    next_seen: usize,
     pub(super) selected: Option<u32>,
     /// The selected path is silent while another is not.
     pub(super) probing: bool,
@@ -86,6 +93,7 @@ impl Agent {
             controlling: config.controlling,
             role_switches: 0,
             tie_breaker: config.tie_breaker,
+            transaction_prefix: config.transaction_prefix,
             allow_loopback: config.allow_loopback,
             sockets: config.sockets.clone(),
             current: Generation { number: 0, local, remote: None },
@@ -95,6 +103,8 @@ impl Agent {
             last_pair: 0,
             tuples: ArrayVec::new(),
             sources: Sources::default(),
+            seen: ArrayVec::new(),
+            next_seen: 0,
             selected: None,
             probing: false,
             events: ArrayVec::new(),
@@ -240,6 +250,20 @@ impl Agent {
         let previous = self.previous.as_ref().map(|previous| &previous.generation);
         let mut generations = [Some(&self.current), previous].into_iter().flatten();
         Some(generations.find(|generation| generation.local.ufrag() == ufrag)?.number)
+    }
+
+    /// Whether an authentic check was seen before on another path. Its repetition on the same path is a retransmission.
+    pub(super) fn replayed(&mut self, id: [u8; 12], path: Path) -> bool {
+        if let Some((_, before)) = self.seen.iter().find(|(seen, _)| *seen == id) {
+            return *before != path;
+        }
+        if self.seen.is_full() {
+            self.seen[self.next_seen] = (id, path);
+            self.next_seen = (self.next_seen + 1) % SEEN_MAX;
+        } else {
+            self.seen.push((id, path));
+        }
+        false
     }
 
     /// This path proved that it knows our credentials, or answered under the peer's.

@@ -68,6 +68,9 @@ impl Agent {
                 return Err(DropReason::StunAuth);
             }
         }
+        if self.replayed(message.transaction_id(), path) {
+            return Err(DropReason::StunAuth);
+        }
         if !message.unknown_required().is_empty() {
             self.refuse_signed(message, path, number, (420, "Unknown Attribute"), now, out);
             return Err(DropReason::StunMalformed);

@@ -165,7 +165,7 @@ impl Agent {
     }
 
     fn send_check(&mut self, at: usize, now: Timestamp, out: &mut impl Outbox) {
-        let id = self.chance.transaction_id();
+        let id = self.chance.transaction_id(self.transaction_prefix);
         let selected = self.selected == Some(self.pairs[at].id);
         self.schedule_next(at, selected, now);
         let pair = &mut self.pairs[at];
