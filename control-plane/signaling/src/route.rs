@@ -68,6 +68,7 @@ impl Config {
 
 /// What came in.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "inputs are handled one at a time, never stored")]
 pub enum Input {
     /// A client bound a resource.
     SessionOpened {
@@ -90,7 +91,8 @@ pub enum Input {
         /// What.
         stanza: Element,
     },
-    /// A conference request over HTTP; answered by [`Output::ConferenceAnswer`].
+    /// A conference request over HTTP; answered by [`Output::ConferenceAnswer`]. Make its room by
+    /// [`Signaling::room_address`]; others are refused.
     ConferenceRequest {
         /// Comes back with the answer.
         token: u64,
@@ -222,7 +224,9 @@ impl Signaling {
             }
             Input::Stanza { session, stanza } => self.stanza(session, stanza, now),
             Input::ConferenceRequest { token, request } => {
-                let answer = self.conference(&request, now);
+                let is_ours = self.room_address(request.room.as_str()).is_some();
+                let answer =
+                    if is_ours { self.conference(&request, now) } else { Err(ConferenceRefusal::Full) };
                 self.outputs.push_back(Output::ConferenceAnswer { token, answer });
             }
             Input::Report(report) => self.focus.report(report, now),
@@ -300,15 +304,18 @@ impl Signaling {
     }
 
     fn leave_all(&mut self, session: SessionId, farewell: Option<&Element>, now: Timestamp) {
-        let clock = self.clock(now);
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         for address in std::mem::take(&mut entry.rooms) {
-            let mut out = Vec::new();
-            if let Some(room) = self.rooms.get_mut(&address) {
-                room.leave(session, farewell, clock, &mut out);
-            }
-            self.apply(&address, out, now);
+            self.leave_room(session, &address, farewell, now);
         }
+    }
+
+    fn leave_room(&mut self, session: SessionId, room: &BareJid, farewell: Option<&Element>, now: Timestamp) {
+        let (clock, mut out) = (self.clock(now), Vec::new());
+        if let Some(entry) = self.rooms.get_mut(room) {
+            entry.leave(session, farewell, clock, &mut out);
+        }
+        self.apply(room, out, now);
     }
 
     /// Passes on what a room wants done and tells the focus who came and went.
@@ -319,9 +326,12 @@ impl Signaling {
                     self.outputs.push_back(Output::Stanza { session, stanza });
                 }
                 room::Output::Joined { nick, session } => {
-                    if let Some(entry) = self.sessions.get_mut(&session) {
-                        entry.rooms.push(address.clone());
-                    }
+                    let Some(entry) = self.sessions.get_mut(&session) else {
+                        // Its session ended while the join waited for the focus.
+                        self.leave_room(session, address, None, now);
+                        continue;
+                    };
+                    entry.rooms.push(address.clone());
                     if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) {
                         self.focus.occupant_joined(&seen_by_focus(address, occupant), now);
                     }

@@ -24,6 +24,7 @@ pub(super) struct Notice<'a> {
 
 impl Room {
     /// A presence addressed to an occupant of this room. `from` of `stanza` is the sender's real address already.
+    /// See [`Room::starts_over`] for who is inside and joins again.
     pub fn presence(&mut self, sender: Sender<'_>, stanza: &Element, clock: Clock, out: &mut Vec<Output>) {
         let nick = stanza.attribute("to").and_then(|to| to.split_once('/')).map(|(_, nick)| nick.to_owned());
         match stanza.attribute("type") {
@@ -37,20 +38,22 @@ impl Room {
         if self.occupant(super::FOCUS_NICK).is_none() {
             return self.wait(sender, stanza, out);
         }
-        let joins = stanza.child("x", ns::MUC).is_some();
         let result = match self.occupant_of(sender.session) {
             Some(occupant) if occupant.nick != nick => Err(Refusal::NickIsFixed),
-            Some(_) if !joins => self.update(&nick, stanza, out),
-            Some(_) => {
-                // The client starts over: for everybody else it has left and come again.
-                self.leave(sender.session, None, clock, out);
-                self.join(sender, nick, stanza, clock, out)
-            }
+            Some(_) => self.update(&nick, stanza, out),
             None => self.join(sender, nick, stanza, clock, out),
         };
         if let Err(refusal) = result {
             refuse(sender, stanza, refusal, out);
         }
+    }
+
+    /// Whether `stanza` is a join of someone who is inside: its client has lost the room. For everybody else it is to
+    /// leave first, so that nothing of its old state is left.
+    pub fn starts_over(&self, session: SessionId, stanza: &Element) -> bool {
+        let is_join = stanza.attribute("type").is_none() && stanza.child("x", ns::MUC).is_some();
+        let own = self.occupant_of(session).map(|occupant| self.address(&occupant.nick));
+        is_join && own.as_deref() == stanza.attribute("to")
     }
 
     /// The occupant of `session` goes, by its own wish with `farewell`, or because its session is over.

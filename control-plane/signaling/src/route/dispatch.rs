@@ -49,12 +49,12 @@ impl Signaling {
         let domain = to.domain().as_str();
         let domains = &self.config.domains;
         if domain == domains.muc && to.node().is_some() {
-            return self.to_room(session, kind, &to, &stanza, now);
+            return self.room_stanza(session, kind, &to, &stanza, now);
         }
         let is_service = to.node().is_none() && to.is_bare();
         match kind {
-            Kind::Iq(_) if is_service && domain == domains.main => self.to_server(session, &stanza),
-            Kind::Iq(_) if is_service && domain == domains.focus => self.to_focus(session, &stanza, now),
+            Kind::Iq(_) if is_service && domain == domains.main => self.server_iq(session, &stanza),
+            Kind::Iq(_) if is_service && domain == domains.focus => self.focus_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domain == domains.muc => {
                 self.discovered(session, &stanza, disco::room_service());
             }
@@ -66,7 +66,7 @@ impl Signaling {
 
     fn unaddressed(&mut self, session: SessionId, kind: Kind, stanza: &Element, now: Timestamp) {
         match kind {
-            Kind::Iq(_) => self.to_server(session, stanza),
+            Kind::Iq(_) => self.server_iq(session, stanza),
             // Clients say goodbye to everybody at once when they disconnect.
             Kind::Presence if stanza.attribute("type") == Some("unavailable") => {
                 self.leave_all(session, Some(stanza), now);
@@ -76,7 +76,7 @@ impl Signaling {
         }
     }
 
-    fn to_server(&mut self, session: SessionId, iq: &Element) {
+    fn server_iq(&mut self, session: SessionId, iq: &Element) {
         let Some(payload) = iq.children().next() else { return };
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
         let answer = match (payload.name(), payload.ns()) {
@@ -89,7 +89,7 @@ impl Signaling {
         self.send(session, stanza::iq_result(iq).with_all(answer));
     }
 
-    fn to_focus(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
+    fn focus_iq(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
         if stanza::kind(iq) != Some(Kind::Iq(IqType::Set)) {
             return self.discovered(session, iq, disco::focus());
         }
@@ -114,9 +114,18 @@ impl Signaling {
         }
     }
 
-    fn to_room(&mut self, session: SessionId, kind: Kind, to: &Jid, stanza: &Element, now: Timestamp) {
+    fn room_stanza(&mut self, session: SessionId, kind: Kind, to: &Jid, stanza: &Element, now: Timestamp) {
         let clock = self.clock(now);
         let address = to.to_bare();
+        if self
+            .rooms
+            .get(&address)
+            .is_some_and(|room| kind == Kind::Presence && room.starts_over(session, stanza))
+        {
+            self.leave_room(session, &address, None, now);
+            // The room may be over now.
+            self.obey_focus(now);
+        }
         let Some(entry) = self.sessions.get(&session) else { return };
         let sender = room::Sender { session, jid: &entry.jid };
         let Some(room) = self.rooms.get_mut(&address) else {
@@ -141,7 +150,7 @@ impl Signaling {
             (Kind::Message, _) => room.message(sender, stanza, clock, &mut out),
             (Kind::Iq(_), None) => room.iq(sender, stanza, clock, &mut out),
             (Kind::Iq(_), Some(nick)) if nick.as_str() == FOCUS_NICK => {
-                return self.to_focus_occupant(session, &address, stanza, now);
+                return self.focus_occupant_iq(session, &address, stanza, now);
             }
             (Kind::Iq(_), Some(nick)) => room.relay_iq(sender, nick.as_str(), stanza, &mut out),
         }
@@ -149,7 +158,7 @@ impl Signaling {
     }
 
     /// An IQ to `room/focus`, from the sender's occupant address.
-    fn to_focus_occupant(&mut self, session: SessionId, room: &BareJid, iq: &Element, now: Timestamp) {
+    fn focus_occupant_iq(&mut self, session: SessionId, room: &BareJid, iq: &Element, now: Timestamp) {
         let entry = self.rooms.get(room);
         let Some((entry, occupant)) = entry.and_then(|room| Some((room, room.occupant_of(session)?))) else {
             return self.refuse(session, iq, Refusal::NotAnOccupant);

@@ -117,8 +117,9 @@ fn other_mechanisms_fail_and_the_third_failure_ends_the_stream() {
     feed(&mut stream, OPEN);
     let plain = AUTH.replace("ANONYMOUS", "PLAIN");
     let refused = frame("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/></failure>");
-    assert_eq!(feed(&mut stream, &plain), [refused.clone()]);
-    assert_eq!(feed(&mut stream, &plain), [refused.clone()]);
+    for _ in 0..2 {
+        assert_eq!(feed(&mut stream, &plain), vec![refused.clone()]);
+    }
     let mut expected = vec![refused];
     expected.extend(failure("policy-violation"));
     assert_eq!(feed(&mut stream, &plain), expected);

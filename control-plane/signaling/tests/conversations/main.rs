@@ -1,0 +1,6 @@
+//! Conversations between clients and the whole server, as text.
+
+mod happy_path;
+mod hostile;
+mod rooms;
+mod world;
