@@ -210,9 +210,12 @@ impl SourceMap {
         self.endpoints.values().filter(|sources| sources.sends(media)).count()
     }
 
-    /// Makes `ssrc` known as the bridge's own, so that no endpoint can take it.
-    pub fn reserve(&mut self, ssrc: u32) {
-        self.ssrc_owners.insert(ssrc, BRIDGE_OWNER.to_owned());
+    /// Makes these SSRCs, and no others, the bridge's own, so that no endpoint can take them.
+    pub fn reserve(&mut self, ssrcs: impl IntoIterator<Item = u32>) {
+        self.ssrc_owners.retain(|_, owner| owner != BRIDGE_OWNER);
+        for ssrc in ssrcs {
+            self.ssrc_owners.entry(ssrc).or_insert_with(|| BRIDGE_OWNER.to_owned());
+        }
     }
 
     /// Adds sources of `owner`; returns what was added (empty and repeated groups left out).

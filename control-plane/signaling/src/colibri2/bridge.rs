@@ -21,6 +21,7 @@ use super::model::{
 };
 use crate::association;
 use crate::random::{self, Random};
+use crate::secret;
 use crate::source_map::BRIDGE_OWNER;
 use crate::stanza_error::Condition;
 use answers::Answers;
@@ -78,6 +79,7 @@ pub struct Bridge {
     local_ids: HashMap<String, ConferenceId>,
     deadlines: BTreeSet<(Timestamp, ConferenceId)>,
     unsent: BTreeSet<EndpointId>,
+    unsent_since: Timestamp,
     next_id: u64,
     draining: bool,
     counters: Counters,
@@ -107,6 +109,7 @@ impl Bridge {
             local_ids: HashMap::new(),
             deadlines: BTreeSet::new(),
             unsent: BTreeSet::new(),
+            unsent_since: Timestamp::NEVER,
             next_id: 1,
             draining: false,
             counters: Counters::default(),
@@ -155,9 +158,13 @@ impl Bridge {
         }
     }
 
-    /// News from the media plane.
-    pub fn report(&mut self, report: Report) {
+    /// News from the media plane. What clients are to be told of it goes out with the next
+    /// [`Bridge::handle_timeout`], which is due at once: reports that come together make one message.
+    pub fn report(&mut self, report: Report, now: Timestamp) {
         self.apply_report(report);
+        if !self.unsent.is_empty() {
+            self.unsent_since = self.unsent_since.min(now);
+        }
     }
 
     /// The media plane could not seat an endpoint.
@@ -191,21 +198,27 @@ impl Bridge {
         let endpoint = conference.and_then(|conference| conference.endpoints.get(endpoint));
         let endpoint = endpoint.and_then(|id| self.endpoints.get(id));
         let expected = endpoint.map_or(endpoint::NO_PASSWORD, |endpoint| endpoint.password.as_str());
-        let equal = same_in_constant_time(expected.as_bytes(), password.as_bytes());
+        let equal = secret::equal(password.as_bytes(), expected.as_bytes());
         endpoint.filter(|_| equal).map(|endpoint| endpoint.id)
     }
 
     /// The next thing to do, until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if self.output.is_empty() {
-            self.flush();
-        }
         self.output.pop_front()
     }
 
     /// When [`Bridge::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Timestamp {
-        self.deadlines.first().map_or(Timestamp::NEVER, |(at, _)| *at)
+        self.deadlines.first().map_or(Timestamp::NEVER, |(at, _)| *at).min(self.unsent_since)
+    }
+
+    /// Tells clients what changed, and gives up on what the media plane has not done in time.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.unsent_since <= now {
+            self.unsent_since = Timestamp::NEVER;
+            self.flush();
+        }
+        self.give_up_late_answers(now);
     }
 
     /// How many conferences and endpoints there are.
@@ -307,15 +320,6 @@ impl Conference {
         };
         vec![source(Media::Audio, 'a', self.feedback.audio), source(Media::Video, 'v', self.feedback.video)]
     }
-}
-
-/// Looks at every byte whatever the outcome; only the length of what the client sent can be told from the time.
-fn same_in_constant_time(expected: &[u8], given: &[u8]) -> bool {
-    let mut difference = u8::from(expected.len() != given.len());
-    for (index, byte) in given.iter().enumerate() {
-        difference |= byte ^ expected.get(index).copied().unwrap_or_default();
-    }
-    std::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]

@@ -51,11 +51,12 @@ fn each_broken_rule_is_refused_with_its_reason_and_changes_nothing() {
         (of(vec![v(1), v(2), v(3), v(4)], vec![group(Sim, &[1, 2, 3, 4])]), SourceError::GroupSize),
         (of(vec![source(8, "ann-a7", "m")], vec![]), SourceError::Name),
         (of(vec![source(8, "bob-", "m")], vec![]), SourceError::Name),
+        (of(vec![source(8, "bob-by-v0", "m")], vec![]), SourceError::Name),
         (of((1..5).map(|s| source(s, "bob-v1", "")).collect(), vec![]), SourceError::TooManyEncodings),
     ];
     for (added, expected) in rows {
         let mut map = SourceMap::new();
-        map.reserve(7);
+        map.reserve([7]);
         map.add("ann", &simulcast("ann", 100)).expect("valid");
         assert_eq!(map.add("bob", &added), Err(expected), "{added:?}");
         assert_eq!(map.get("bob"), None);

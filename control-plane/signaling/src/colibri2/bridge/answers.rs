@@ -94,7 +94,7 @@ impl Bridge {
     }
 
     /// Gives up on what the media plane has not done in time.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
+    pub(super) fn give_up_late_answers(&mut self, now: Timestamp) {
         while let Some((at, conference)) = self.deadlines.first().copied()
             && at <= now
         {
