@@ -28,7 +28,8 @@ pub struct Management {
     forgotten: u32,
     unacked: VecDeque<String>,
     bytes: usize,
-    since_request: u32,
+    unasked: u32,
+    is_asked: bool,
 }
 
 impl Management {
@@ -41,7 +42,8 @@ impl Management {
             forgotten: 0,
             unacked: VecDeque::new(),
             bytes: 0,
-            since_request: 0,
+            unasked: 0,
+            is_asked: false,
         }
     }
 
@@ -55,7 +57,8 @@ impl Management {
         self.received = self.received.wrapping_add(1);
     }
 
-    /// Counts and keeps a stanza to the client. True when it is time to ask for the client's count.
+    /// Counts and keeps a stanza to the client. True when the client is to be asked for its count, which it is after
+    /// [`REQUEST_EVERY`] stanzas, unless its answer to the last request is still to come.
     pub fn sent(&mut self, stanza: String) -> bool {
         self.bytes += stanza.len();
         self.unacked.push_back(stanza);
@@ -64,16 +67,15 @@ impl Management {
             self.bytes -= oldest.len();
             self.forgotten = self.forgotten.wrapping_add(1);
         }
-        self.since_request += 1;
-        if self.since_request < REQUEST_EVERY {
-            return false;
-        }
-        self.since_request = 0;
-        true
+        self.unasked = self.unasked.saturating_add(1);
+        self.asks()
     }
 
-    /// The client has handled `h` stanzas in all (modulo 2^32, XEP-0198 §4).
-    pub fn acknowledge(&mut self, h: u32) -> Result<(), OutOfRange> {
+    /// The client has handled `h` stanzas in all (modulo 2^32, XEP-0198 §4). True when it is to be asked again.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] if `h` goes back or beyond what was sent.
+    pub fn acknowledge(&mut self, h: u32) -> Result<bool, OutOfRange> {
         let newly = h.wrapping_sub(self.acknowledged);
         let outstanding = self.forgotten as usize + self.unacked.len();
         if newly as usize > outstanding {
@@ -87,7 +89,8 @@ impl Management {
                 self.bytes -= stanza.len();
             }
         }
-        Ok(())
+        self.is_asked = false;
+        Ok(self.asks())
     }
 
     /// The client took up the stream after handling `h` stanzas: what it must be sent again, oldest first.
@@ -96,8 +99,17 @@ impl Management {
         if self.forgotten > 0 {
             return Err(OutOfRange);
         }
-        self.since_request = 0;
+        // The resumption is followed by a request.
+        (self.is_asked, self.unasked) = (true, 0);
         Ok(self.unacked.iter().map(String::as_str))
+    }
+
+    fn asks(&mut self) -> bool {
+        if self.is_asked || self.unasked < REQUEST_EVERY {
+            return false;
+        }
+        (self.is_asked, self.unasked) = (true, 0);
+        true
     }
 
     /// Stanzas handled from the client, modulo 2^32.
@@ -144,13 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn the_fifth_stanza_asks_for_an_acknowledgement() {
+    fn the_client_is_asked_after_five_stanzas_and_again_once_it_has_answered() {
         let mut management = Management::new("x".into());
-        let asks: Vec<bool> = (0..11).map(|i| management.sent(i.to_string())).collect();
-        assert_eq!(
-            asks.iter().enumerate().filter(|(_, asks)| **asks).map(|(i, _)| i).collect::<Vec<_>>(),
-            [4, 9]
-        );
+        let asks: Vec<bool> = (0..12).map(|i| management.sent(i.to_string())).collect();
+        assert_eq!(asks.iter().position(|asks| *asks), Some(4));
+        assert_eq!(asks.iter().filter(|asks| **asks).count(), 1, "one request at a time");
+        assert_eq!(management.acknowledge(5), Ok(true), "seven more were sent meanwhile");
+        assert_eq!(management.acknowledge(12), Ok(false));
+        let asks: Vec<bool> = (0..5).map(|i| management.sent(i.to_string())).collect();
+        assert_eq!(asks, [false, false, false, false, true]);
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct Config {
     pub open_within: Duration,
     /// Time from the socket to a bound or resumed stream, whatever flows meanwhile.
     pub bind_within: Duration,
-    /// Silence after which a client is asked for a sign of life; a third as much more and the connection is lost.
+    /// Silence after which a client with stream management is asked for a sign of life; a third as much more and the
+    /// connection is lost.
     pub silence: Duration,
     /// Connections without a bound stream, in all.
     pub unbound_max: usize,
@@ -288,9 +289,12 @@ impl Streams {
         self.connections.iter().filter_map(late).collect()
     }
 
+    /// Managed connections that said nothing for long. Others cannot be asked for a sign of life.
     fn silent_connections(&self, now: Timestamp) -> Vec<ConnectionId> {
         let silent = |(id, connection): (&ConnectionId, &Connection)| {
-            (now.since(connection.heard_at) >= self.config.silence).then_some(*id)
+            let session = self.sessions.get(&connection.session?)?;
+            let is_silent = now.since(connection.heard_at) >= self.config.silence;
+            (session.management.is_some() && is_silent).then_some(*id)
         };
         self.connections.iter().filter_map(silent).collect()
     }
@@ -303,9 +307,7 @@ impl Streams {
             self.outputs.push_back(Output::Close { connection });
             return self.lost(connection, now);
         }
-        let managed =
-            entry.session.and_then(|id| self.sessions.get(&id)).is_some_and(|s| s.management.is_some());
-        if managed && !entry.probed {
+        if !entry.probed {
             entry.probed = true;
             self.send(connection, stream_management::request().to_string());
         }
@@ -315,7 +317,7 @@ impl Streams {
         match event {
             Event::Frame(text) => self.send(connection, text),
             Event::Authenticated(_) => {}
-            Event::Bound(jid) => self.bound(connection, jid),
+            Event::Bound(jid) => self.bound(connection, jid, now),
             Event::Resume(element) => self.resume(connection, &element, now),
             Event::Management(element) => self.manage(connection, &element, now),
             Event::Stanza(stanza) => self.stanza(connection, stanza),
@@ -323,7 +325,8 @@ impl Streams {
         }
     }
 
-    fn bound(&mut self, connection: ConnectionId, jid: FullJid) {
+    fn bound(&mut self, connection: ConnectionId, jid: FullJid, now: Timestamp) {
+        self.replace(connection, &jid, now);
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         self.sessions_opened += 1;
         let session = SessionId(self.sessions_opened);
@@ -338,6 +341,16 @@ impl Streams {
         };
         self.sessions.insert(session, fresh);
         self.outputs.push_back(Output::SessionOpened { session, jid, query_room });
+    }
+
+    /// Ends the session that the client names in its URL but does not resume: it would stand beside itself in rooms.
+    fn replace(&mut self, connection: ConnectionId, jid: &FullJid, now: Timestamp) {
+        let previd = self.connections.get(&connection).and_then(|entry| entry.query.previd.as_ref());
+        let old = previd.and_then(|id| self.resumable.get(id)).copied();
+        let Some(old) = old else { return };
+        if self.sessions.get(&old).is_some_and(|session| session.account == jid.to_bare()) {
+            self.close_session(old, "conflict", now);
+        }
     }
 
     fn stanza(&mut self, connection: ConnectionId, stanza: Element) {
@@ -361,11 +374,11 @@ impl Streams {
                 self.send(connection, answer);
             }
             "a" if managed => {
-                let h = count(element);
                 let entry = self.sessions.get_mut(&session).and_then(|entry| entry.management.as_mut());
-                let accepted = h.zip(entry).is_some_and(|(h, management)| management.acknowledge(h).is_ok());
-                if !accepted {
-                    self.fail(connection, "undefined-condition", now);
+                match count(element).zip(entry).map(|(h, management)| management.acknowledge(h)) {
+                    Some(Ok(true)) => self.send(connection, stream_management::request().to_string()),
+                    Some(Ok(false)) => {}
+                    Some(Err(_)) | None => self.fail(connection, "undefined-condition", now),
                 }
             }
             _ => self.send(connection, stream_management::failed("unexpected-request").to_string()),

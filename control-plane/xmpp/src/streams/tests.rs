@@ -180,6 +180,7 @@ fn a_connection_with_a_known_previd_gets_the_same_account_even_if_it_binds() {
     let (_, jid, id) = managed(&mut streams, 1, at(0));
     streams.lost(ConnectionId(1), at(1));
     let (_, again) = bind(&mut streams, 2, Query { room: None, previd: Some(id) }, at(2));
+    assert_eq!(streams.session_count(), 1, "the old session is replaced");
     assert_eq!(again.node(), jid.node());
     assert_ne!(again.resource(), jid.resource());
     let (_, other) = bind(&mut streams, 3, Query { room: None, previd: Some("unknown".into()) }, at(2));
@@ -310,6 +311,14 @@ fn a_silent_client_is_asked_and_then_taken_for_lost() {
     assert_eq!(outputs(&mut streams), [Output::Close { connection: ConnectionId(1) }]);
     streams.handle_timeout(at(182));
     assert_eq!(outputs(&mut streams), [Output::SessionClosed { session }]);
+}
+
+#[test]
+fn a_silent_client_without_management_is_left_to_its_connection() {
+    let mut streams = streams();
+    bind(&mut streams, 1, Query::default(), at(0));
+    streams.handle_timeout(at(1_000));
+    assert_eq!(outputs(&mut streams), []);
 }
 
 #[test]
