@@ -336,6 +336,8 @@ proptest! {
             let told: Vec<u32> = read.chain_diffs.iter().map(|diff| u32::from(*diff)).take(chains.len()).collect();
             prop_assert_eq!(&told, chains);
         }
+        let highest = structure.templates().iter().map(|template| template.tid).max();
+        prop_assert_eq!((Some(structure.max_tid()), structure.max_sid()), (highest, sid));
         for (width, height) in structure.resolutions() {
             prop_assert_eq!(plan.resolution, Some((u32::from(*width), u32::from(*height))));
         }
