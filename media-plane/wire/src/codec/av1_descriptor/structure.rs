@@ -118,7 +118,7 @@ impl Default for Structure {
 }
 
 impl Structure {
-    /// Replace this structure by the one attached to a descriptor (see [`Descriptor::has_structure`]). On an error it is
+    /// Replace this structure by the one attached to a descriptor (see [`super::Descriptor::has_structure`]). On an error it is
     /// left empty, and no descriptor can be read with it.
     pub fn read(&mut self, data: &[u8]) -> Result<(), Malformed> {
         *self = Self::default();

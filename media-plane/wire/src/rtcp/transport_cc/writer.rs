@@ -24,7 +24,7 @@ pub struct Feedback {
     pub feedback_count: u8,
 }
 
-/// What [`write`] managed.
+/// What [`write()`] managed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Bytes of the packet.
