@@ -8,6 +8,10 @@
 //! its path proved our credentials, then to [`Transport::open_rtp`] or [`Transport::open_rtcp`]. After `stun` and
 //! `handle_timeout`, drain [`Transport::poll_event`], and look at [`Transport::poll_timeout`] again.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::vec_box,
+    reason = "streams move between workers and the threads that make and free them as boxes"
+)]
 
 mod chance;
 pub mod config;

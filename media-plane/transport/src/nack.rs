@@ -46,7 +46,7 @@ impl Holes {
             return;
         }
         self.highest = Some(index);
-        if index - highest - 1 >= GAP_RESET {
+        if index - highest > GAP_RESET {
             self.missing.clear();
             return;
         }

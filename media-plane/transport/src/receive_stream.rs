@@ -204,7 +204,7 @@ impl Reception {
         }
         (self.expected_before, self.received_before) = (expected, self.received);
         let lost_now = expected_now.saturating_sub(received_now);
-        let fraction = if expected_now == 0 { 0 } else { (lost_now * 256 / expected_now).min(255) as u8 };
+        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255) as u8;
         let lost = expected as i64 - self.received as i64;
         let lost = lost.clamp(-0x80_0000, 0x7F_FFFF) as i32;
         Some((fraction, lost, self.highest as u32))

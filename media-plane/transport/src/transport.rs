@@ -10,7 +10,7 @@ use crate::ice::{Agent, Event, Refused};
 use crate::path::{Outbox, Path};
 use crate::payload_types::PayloadTypeMap;
 use crate::rate::RateGate;
-use crate::receive_stream::{PaddingOnly, ReceiveStream};
+use crate::receive_stream::{PaddingOnly, ReceiveStream, StreamKind};
 use crate::retransmission::Budget;
 use crate::rtcp_in::RtcpReplay;
 use crate::send_stream::SendStream;
@@ -172,7 +172,8 @@ impl Transport {
 
     /// Counters and figures as of now.
     pub fn statistics(&self) -> Statistics {
-        let jitter_us = self.receive.iter().map(|stream| stream.jitter_us()).max().unwrap_or(0);
+        let media = self.receive.iter().filter(|stream| matches!(stream.kind(), StreamKind::Media { .. }));
+        let jitter_us = media.map(|stream| stream.jitter_us()).max().unwrap_or(0);
         let lost = self.send.iter().map(|stream| stream.fraction_lost).max().unwrap_or(0);
         Statistics {
             profile: self.session.as_ref().map(|session| session.profile()),

@@ -107,3 +107,86 @@ impl Arrivals {
         Some(written.len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::rtcp::compound::{Packet, iterate};
+
+    use super::*;
+
+    fn us(us: u64) -> Timestamp {
+        Timestamp::from_micros(us)
+    }
+
+    /// (number, arrival in ticks of 250 µs or none) of everything that is due.
+    fn told(arrivals: &mut Arrivals, now: Timestamp) -> Vec<(u16, Option<i64>)> {
+        let mut told = Vec::new();
+        let mut buffer = [0; 1_200];
+        while let Some(len) = arrivals.write(&mut buffer, 1, now) {
+            let Some(Ok(Packet::TransportCc(feedback))) = iterate(&buffer[..len]).next() else {
+                panic!("not a feedback")
+            };
+            let mut tick = i64::from(feedback.reference_time()) * TICKS_PER_REFERENCE;
+            for status in feedback.statuses() {
+                let arrival = status.delta.map(|delta| {
+                    tick += i64::from(delta);
+                    tick
+                });
+                told.push((status.sequence, arrival));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn every_number_is_told_once_lost_or_arrived() {
+        let mut arrivals = Arrivals::new();
+        assert_eq!(told(&mut arrivals, us(0)), []);
+        for (number, at) in [(65_534, 1_000), (65_535, 2_000), (2, 9_000), (0, 9_250), (2, 9_500)] {
+            arrivals.note(number, 7, false, us(at));
+        }
+        let expected = [(65_534, Some(4)), (65_535, Some(8)), (0, Some(37)), (1, None), (2, Some(36))];
+        assert_eq!(told(&mut arrivals, us(100_000)), expected);
+        // 1 comes after it was told as lost; 3 and 4 are new.
+        for (number, at) in [(1, 101_000), (4, 102_000)] {
+            arrivals.note(number, 7, false, us(at));
+        }
+        assert_eq!(told(&mut arrivals, us(200_000)), [(3, None), (4, Some(408))]);
+    }
+
+    #[test]
+    fn a_feedback_is_due_after_100_ms_or_20_at_the_end_of_a_frame() {
+        let mut arrivals = Arrivals::new();
+        assert_eq!(arrivals.due(), Timestamp::NEVER);
+        arrivals.note(1, 7, false, us(1_000_000));
+        assert_eq!(arrivals.due(), us(1_100_000), "not at once");
+        arrivals.note(2, 7, true, us(1_005_000));
+        assert_eq!(arrivals.due(), us(1_020_000));
+        told(&mut arrivals, us(1_020_000));
+        assert_eq!(arrivals.due(), Timestamp::NEVER);
+        arrivals.note(3, 7, true, us(1_050_000));
+        assert_eq!(arrivals.due(), us(1_040_000), "at once");
+    }
+
+    #[test]
+    fn a_long_stretch_is_split_and_a_leap_starts_anew() {
+        let mut arrivals = Arrivals::new();
+        for number in 0..900u16 {
+            arrivals.note(number, 7, false, us(u64::from(number) * 1_000));
+        }
+        let all = told(&mut arrivals, us(1_000_000));
+        assert_eq!(all.len(), 900);
+        assert!(all.iter().enumerate().all(|(i, told)| *told == (i as u16, Some(4 * i as i64))));
+        arrivals.note(900, 7, false, us(1_000_000));
+        arrivals.note(20_000, 7, false, us(1_001_000));
+        assert_eq!(told(&mut arrivals, us(2_000_000)), [(20_000, Some(4_004))]);
+    }
+
+    #[test]
+    fn a_pause_longer_than_a_delta_holds_is_split() {
+        let mut arrivals = Arrivals::new();
+        arrivals.note(1, 7, false, us(0));
+        arrivals.note(2, 7, false, us(60_000_000));
+        assert_eq!(told(&mut arrivals, us(60_000_000)), [(1, Some(0)), (2, Some(240_000))]);
+    }
+}

@@ -172,6 +172,10 @@ fn expand(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<(Protection, 
 }
 
 /// One key for one protocol in one direction.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "four of them in one box a transport; no second look-up per packet"
+)]
 enum Protection {
     /// RFC 7714.
     Aead { key: Aead, salt: [u8; 12] },
@@ -336,3 +340,6 @@ fn rtcp_associated(packet: &[u8], word: [u8; 4]) -> Option<[u8; SRTCP_CLEAR_BYTE
 fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests;
