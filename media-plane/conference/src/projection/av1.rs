@@ -97,14 +97,14 @@ impl Av1 {
         &self,
         packet: &MediaPacket,
         descriptor: &DependencyDescriptor,
-        newest: bool,
+        leads: bool,
         last: &mut Continuity,
     ) -> Patch {
         let frame_number = packet.frame.number.wrapping_add(self.frame_offset);
-        if newest {
+        if leads {
             last.frame_number = frame_number;
         }
-        if newest && descriptor.has_structure {
+        if leads && descriptor.has_structure {
             let first = descriptor.template_offset.wrapping_add(self.template_offset);
             last.next_template = first.wrapping_add(descriptor.templates) & 63;
         }

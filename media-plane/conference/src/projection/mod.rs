@@ -277,17 +277,18 @@ impl VideoProjection {
         }
         let removed = self.packets.keep(packet.sequence)?;
         let sequence = packet.sequence.wrapping_sub(removed).wrapping_add(self.sequence_offset);
-        if newest
-            && is_before(packet.timestamp.wrapping_add(self.timestamp_offset), self.continuity.timestamp)
+        // A late packet leads too, if all that came after it was taken out.
+        let leads = !self.continuity.started || sequence > self.continuity.sequence;
+        if leads && is_before(packet.timestamp.wrapping_add(self.timestamp_offset), self.continuity.timestamp)
         {
             // The sender's clock stepped back: what it sent before cannot be placed any more.
             self.rebase_timestamp(packet);
             self.packets.forget_before(packet.sequence);
         }
         let timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
-        let patch = self.rewriter.patch(packet, &self.frames, newest, &mut self.continuity);
+        let patch = self.rewriter.patch(packet, &self.frames, leads, &mut self.continuity);
         let marker = packet.marker || self.rewriter.ends_picture(packet, target);
-        if newest {
+        if leads {
             self.continuity.sequence = sequence;
             self.continuity.timestamp = timestamp;
             self.continuity.at = packet.arrival;
@@ -383,11 +384,11 @@ impl Rewriter {
         }
     }
 
-    fn patch(&mut self, packet: &MediaPacket, frames: &Frames, newest: bool, last: &mut Continuity) -> Patch {
+    fn patch(&mut self, packet: &MediaPacket, frames: &Frames, leads: bool, last: &mut Continuity) -> Patch {
         match (self, packet.frame.descriptor) {
-            (Rewriter::Vp8(vp8), Descriptor::Vp8 { tl0, .. }) => vp8.patch(packet, tl0, frames, newest, last),
-            (Rewriter::Vp9(vp9), Descriptor::Vp9 { tl0, .. }) => vp9.patch(packet, tl0, newest, last),
-            (Rewriter::Av1(av1), Descriptor::Av1(descriptor)) => av1.patch(packet, &descriptor, newest, last),
+            (Rewriter::Vp8(vp8), Descriptor::Vp8 { tl0, .. }) => vp8.patch(packet, tl0, frames, leads, last),
+            (Rewriter::Vp9(vp9), Descriptor::Vp9 { tl0, .. }) => vp9.patch(packet, tl0, leads, last),
+            (Rewriter::Av1(av1), Descriptor::Av1(descriptor)) => av1.patch(packet, &descriptor, leads, last),
             _ => Patch::None,
         }
     }

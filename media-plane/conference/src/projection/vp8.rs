@@ -48,13 +48,13 @@ impl Vp8 {
         packet: &MediaPacket,
         tl0: Option<u8>,
         frames: &Frames,
-        newest: bool,
+        leads: bool,
         last: &mut Continuity,
     ) -> Patch {
         let removed = frames.removed_before(u64::from(packet.frame.number)) as u32;
         let picture_id = packet.frame.number.wrapping_sub(removed).wrapping_add(self.picture_offset);
         let tl0_picidx = tl0.map(|tl0| tl0.wrapping_add(self.tl0_offset));
-        if newest {
+        if leads {
             last.picture_id = picture_id;
             last.tl0 = tl0_picidx.unwrap_or(last.tl0);
         }

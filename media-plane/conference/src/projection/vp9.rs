@@ -113,12 +113,12 @@ impl Vp9 {
         &self,
         packet: &MediaPacket,
         tl0: Option<u8>,
-        newest: bool,
+        leads: bool,
         last: &mut Continuity,
     ) -> Patch {
         let picture_id = packet.frame.number.wrapping_add(self.picture_offset);
         let tl0_picidx = tl0.map(|tl0| tl0.wrapping_add(self.tl0_offset));
-        if newest {
+        if leads {
             last.picture_id = picture_id;
             last.tl0 = tl0_picidx.unwrap_or(last.tl0);
         }
