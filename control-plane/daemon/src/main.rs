@@ -1,1 +1,36 @@
-fn main(){}
+//! `sluice`: a whole video conference server in one process.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod candidates;
+mod channels;
+mod check_config;
+mod client_config;
+mod command_line;
+mod conference_request;
+mod config;
+mod connections;
+mod handshake;
+mod http;
+mod limiter;
+mod log;
+mod metrics_page;
+mod private_http;
+mod signaling_loop;
+mod status;
+mod supervise;
+mod tls;
+mod wake;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match command_line::CommandLine::parse().command {
+        command_line::Command::Serve(arguments) => supervise::serve(&arguments),
+        command_line::Command::CheckConfig(arguments) => check_config::check(&arguments),
+    }
+}

@@ -1,0 +1,178 @@
+//! Which local addresses media uses and what clients are told of them (RFC 8445 §5.1.1).
+
+use std::net::{IpAddr, SocketAddr};
+
+use contract::limits::LOCAL_ADDRESSES_MAX;
+use contract::session::{Candidate, CandidateKind};
+
+use crate::config::{Media, PublicAddress};
+
+/// Addresses to bind and candidates to advertise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) local: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<Candidate>,
+    /// Addresses of this machine that exceed [`LOCAL_ADDRESSES_MAX`] and are not used.
+    pub(crate) left_out: Vec<IpAddr>,
+}
+
+/// Applies the settings to the addresses of this machine.
+pub(crate) fn gather(config: &Media, of_machine: &[IpAddr]) -> Addresses {
+    let chosen: Vec<IpAddr> =
+        if config.addresses.is_empty() { discovered(config, of_machine) } else { config.addresses.clone() };
+    let used = chosen.len().min(LOCAL_ADDRESSES_MAX);
+    let (used, left_out) = chosen.split_at(used);
+
+    let mut addresses = Addresses { left_out: left_out.to_vec(), ..Addresses::default() };
+    for (rank, ip) in used.iter().enumerate() {
+        let local = SocketAddr::new(*ip, config.port);
+        addresses.local.push(local);
+        addresses.candidates.push(Candidate {
+            address: local,
+            kind: CandidateKind::Host,
+            priority: priority(HOST_PREFERENCE, rank),
+            related: None,
+            tcp: false,
+        });
+        let mapped = config.public_addresses.iter().filter(|mapping| covers(mapping, *ip));
+        addresses.candidates.extend(mapped.map(|mapping| Candidate {
+            address: SocketAddr::new(mapping.public, config.port),
+            kind: CandidateKind::ServerReflexive,
+            priority: priority(REFLEXIVE_PREFERENCE, rank),
+            related: Some(local),
+            tcp: false,
+        }));
+    }
+    addresses
+}
+
+/// The addresses of all interfaces that are up.
+pub(crate) fn of_machine() -> std::io::Result<Vec<IpAddr>> {
+    let mut addresses = Vec::new();
+    for interface in nix::ifaddrs::getifaddrs()? {
+        let up = interface.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP);
+        let Some(address) = interface.address.filter(|_| up) else { continue };
+        if let Some(v4) = address.as_sockaddr_in() {
+            addresses.push(IpAddr::V4(v4.ip()));
+        } else if let Some(v6) = address.as_sockaddr_in6() {
+            addresses.push(IpAddr::V6(v6.ip()));
+        }
+    }
+    Ok(addresses)
+}
+
+/// Those of this machine that clients could reach: global ones first, loopback last and only if wanted.
+fn discovered(config: &Media, of_machine: &[IpAddr]) -> Vec<IpAddr> {
+    let usable = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_link_local() && !v4.is_multicast(),
+        // The scope of a link-local address cannot be told to a client, and ::1 adds nothing to 127.0.0.1.
+        IpAddr::V6(v6) => {
+            !v6.is_unspecified() && !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_multicast()
+        }
+    };
+    let mut addresses: Vec<IpAddr> = of_machine.iter().copied().filter(usable).collect();
+    addresses.retain(|ip| config.loopback || !ip.is_loopback());
+    addresses.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
+    addresses.dedup();
+    // If there are too many, loopback must not be what is lost: local browsers and tests depend on it.
+    let last = addresses.len().saturating_sub(1);
+    if last >= LOCAL_ADDRESSES_MAX && addresses[last].is_loopback() {
+        addresses.swap(LOCAL_ADDRESSES_MAX - 1, last);
+    }
+    addresses
+}
+
+fn covers(mapping: &PublicAddress, local: IpAddr) -> bool {
+    match mapping.local {
+        Some(mapped) => mapped == local,
+        None => mapping.public.is_ipv4() == local.is_ipv4() && !local.is_loopback(),
+    }
+}
+
+/// RFC 8445 §5.1.2.1, for the one component there is.
+fn priority(type_preference: u32, rank: usize) -> u32 {
+    let local_preference = 65_535 - rank as u32;
+    (type_preference << 24) | (local_preference << 8) | 255
+}
+
+/// RFC 8445 §5.1.2.2.
+const HOST_PREFERENCE: u32 = 126;
+/// RFC 8445 §5.1.2.2.
+const REFLEXIVE_PREFERENCE: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn media(text: &str) -> Media {
+        Config::parse(&format!("[media]\n{text}"), []).unwrap().media
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn locals(addresses: &Addresses) -> Vec<String> {
+        addresses.local.iter().map(|address| address.ip().to_string()).collect()
+    }
+
+    const MACHINE: [&str; 7] =
+        ["127.0.0.1", "10.0.0.5", "169.254.3.3", "::1", "fe80::1", "2001:db8::5", "203.0.113.7"];
+
+    #[test]
+    fn all_reachable_addresses_are_used_and_loopback_comes_last() {
+        let machine = ips(&MACHINE);
+        let table: [(&str, &[&str]); 3] = [
+            ("", &["10.0.0.5", "203.0.113.7", "2001:db8::5", "127.0.0.1"]),
+            ("loopback = false", &["10.0.0.5", "203.0.113.7", "2001:db8::5"]),
+            ("addresses = ['192.0.2.1', '127.0.0.1']", &["192.0.2.1", "127.0.0.1"]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(locals(&gather(&media(text), &machine)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_survives_the_limit() {
+        let mut machine = ips(&["127.0.0.1"]);
+        machine.extend((1..20).map(|n| IpAddr::from([10, 0, 0, n])));
+        let addresses = gather(&media(""), &machine);
+        assert_eq!(addresses.local.len(), LOCAL_ADDRESSES_MAX);
+        assert!(addresses.local.iter().any(|address| address.ip().is_loopback()));
+        assert_eq!(addresses.left_out.len(), 12);
+    }
+
+    #[test]
+    fn public_addresses_become_reflexive_candidates_of_their_local_ones() {
+        let machine = ips(&["127.0.0.1", "10.0.0.5", "10.0.0.6", "2001:db8::5"]);
+        let table: [(&str, &[(&str, &str)]); 3] = [
+            (
+                "public_addresses = ['203.0.113.9']",
+                &[("203.0.113.9", "10.0.0.5"), ("203.0.113.9", "10.0.0.6")],
+            ),
+            ("public_addresses = ['10.0.0.6=203.0.113.9']", &[("203.0.113.9", "10.0.0.6")]),
+            ("public_addresses = ['2001:db8::9']", &[("2001:db8::9", "2001:db8::5")]),
+        ];
+        for (text, expected) in table {
+            let addresses = gather(&media(text), &machine);
+            let reflexive = addresses.candidates.iter().filter(|c| c.kind == CandidateKind::ServerReflexive);
+            let found: Vec<(String, String)> = reflexive
+                .map(|c| (c.address.ip().to_string(), c.related.unwrap().ip().to_string()))
+                .collect();
+            let expected: Vec<(String, String)> =
+                expected.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn priorities_fall_and_hosts_beat_reflexive() {
+        let addresses = gather(&media("public_addresses = ['203.0.113.9']"), &ips(&MACHINE));
+        let of = |kind| addresses.candidates.iter().filter(move |c| c.kind == kind).map(|c| c.priority);
+        let hosts: Vec<u32> = of(CandidateKind::Host).collect();
+        assert!(hosts.is_sorted_by(|a, b| a > b));
+        assert_eq!(hosts[0], 2_130_706_431, "the value of RFC 8445's formula for one host address");
+        assert!(of(CandidateKind::ServerReflexive).max() < hosts.last().copied());
+    }
+}

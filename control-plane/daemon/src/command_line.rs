@@ -1,0 +1,76 @@
+//! What a user types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A whole video conference server in one process: web page, signalling, media.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, propagate_version = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server in the foreground.
+    Serve(Serve),
+    /// Check settings without starting anything. Exit status 0: valid; 78: not.
+    CheckConfig(CheckConfig),
+}
+
+/// Arguments of `serve`.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Settings file (TOML). Without it, the embedded defaults.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// What this process is.
+    #[arg(long, value_enum, default_value_t = Role::Appliance)]
+    pub(crate) role: Role,
+    /// Print the start-up report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// The whole server.
+    Appliance,
+    /// A bridge for a focus elsewhere.
+    Bridge,
+}
+
+/// Arguments of `check-config`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckConfig {
+    /// Settings file (TOML). Without it, defaults and environment are checked.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print every key with its default and reason, and exit.
+    #[arg(long)]
+    pub(crate) print_reference: bool,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `EX_CONFIG` of sysexits: the settings are wrong, starting again is of no use.
+pub(crate) const EXIT_CONFIG: u8 = 78;
+
+/// `EX_UNAVAILABLE`: something the program needs is not there, such as a free port.
+pub(crate) const EXIT_UNAVAILABLE: u8 = 69;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,238 @@
+//! Settings: the embedded reference, then the user's file, then the environment; every value checked before anything starts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use contract::limits::{LOCAL_ADDRESSES_MAX, WORKERS_MAX};
+
+use self::document::Document;
+use self::reader::Reader;
+
+mod document;
+mod reader;
+
+pub(crate) use self::document::Problem;
+
+/// The annotated reference: documentation and defaults at once.
+pub(crate) const REFERENCE: &str = include_str!("reference.toml");
+
+/// All settings, valid in themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    pub(crate) media: Media,
+    pub(crate) xmpp: Xmpp,
+    pub(crate) conference: Conference,
+    pub(crate) client: Client,
+    pub(crate) log: Log,
+}
+
+/// The `[http]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Http {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen_tls: Option<SocketAddr>,
+    /// Certificate and key; both or neither.
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    pub(crate) private: SocketAddr,
+    /// Without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address: usize,
+}
+
+/// The `[media]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Media {
+    pub(crate) port: u16,
+    /// Empty = discover.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) public_addresses: Vec<PublicAddress>,
+    pub(crate) loopback: bool,
+    /// `None` = one per core.
+    pub(crate) workers: Option<usize>,
+    pub(crate) pin: bool,
+    pub(crate) io: Io,
+    pub(crate) slots: u32,
+    pub(crate) spin_us: u64,
+    pub(crate) receiver_budget_bps: u64,
+    pub(crate) spread_after: usize,
+    pub(crate) handshake_threads: usize,
+}
+
+/// A public address in front of a local one, or of all local ones of its family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PublicAddress {
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) public: IpAddr,
+}
+
+/// How packets move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Io {
+    Auto,
+    IoUring,
+    Plain,
+}
+
+/// The `[xmpp]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Xmpp {
+    pub(crate) domain: String,
+    pub(crate) resumption: Duration,
+    pub(crate) sessions_max: usize,
+}
+
+/// The `[conference]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conference {
+    pub(crate) rooms_max: usize,
+    pub(crate) occupants_max: usize,
+    pub(crate) websocket_url: Option<String>,
+}
+
+/// The `[client]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) app_name: String,
+    pub(crate) options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The `[log]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) json: bool,
+    pub(crate) level: String,
+}
+
+impl Config {
+    /// Reads `file`, if one is given, and `environment` (name and value) over the reference.
+    ///
+    /// # Errors
+    /// All problems found, not just the first.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Vec<Problem>> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                let message = format!("cannot read {}: {error}", path.display());
+                vec![Problem { key: None, line: None, message }]
+            })?,
+        };
+        Config::parse(&text, environment)
+    }
+
+    /// As [`Config::load`], from text.
+    pub(crate) fn parse(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Vec<Problem>> {
+        let mut document = Document::reference();
+        let mut problems = document.merge_text(text);
+        problems.extend(document.merge_environment(environment));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+
+        let mut reader = Reader::new(&document);
+        let config = Config::read(&mut reader);
+        let problems = reader.into_problems();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Config {
+        Config {
+            http: read_http(reader),
+            media: read_media(reader),
+            xmpp: Xmpp {
+                domain: reader.domain("xmpp.domain"),
+                resumption: Duration::from_secs(reader.integer("xmpp.resumption_s", 0..=3_600)),
+                sessions_max: reader.integer("xmpp.sessions_max", 1..=1_000_000) as usize,
+            },
+            conference: Conference {
+                rooms_max: reader.integer("conference.rooms_max", 1..=1_000_000) as usize,
+                occupants_max: reader.integer("conference.occupants_max", 2..=100_000) as usize,
+                websocket_url: reader.url("conference.websocket_url", &["ws://", "wss://"]),
+            },
+            client: Client {
+                app_name: reader.text("client.app_name"),
+                options: reader.free_table("client.options"),
+            },
+            log: Log {
+                json: reader.choice("log.format", &[("text", false), ("json", true)]),
+                level: reader.log_level("log.level"),
+            },
+        }
+    }
+}
+
+fn read_http(reader: &mut Reader<'_>) -> Http {
+    let certificate = match (reader.text("http.certificate"), reader.text("http.key")) {
+        (certificate, key) if certificate.is_empty() && key.is_empty() => None,
+        (certificate, key) if !certificate.is_empty() && !key.is_empty() => {
+            Some((PathBuf::from(certificate), PathBuf::from(key)))
+        }
+        (certificate, _) => {
+            let missing = if certificate.is_empty() { "http.certificate" } else { "http.key" };
+            reader.problem(missing, "is empty, but certificate and key go together");
+            None
+        }
+    };
+    let private = reader.address("http.private").unwrap_or_else(|| {
+        reader.problem("http.private", "must be an address and port, such as \"127.0.0.1:8888\"");
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    });
+    let insecure = reader.flag("http.insecure_private");
+    if !private.ip().is_loopback() && !insecure {
+        reader.problem(
+            "http.private",
+            "is not a loopback address; these pages have no authentication. Set http.insecure_private = true if a \
+             firewall protects them",
+        );
+    }
+    let listen = reader.address("http.listen");
+    let listen_tls = reader.address("http.listen_tls");
+    if listen.is_none() && listen_tls.is_none() {
+        reader.problem("http.listen", "and http.listen_tls are both \"\": nobody could connect");
+    }
+
+    Http {
+        listen,
+        listen_tls,
+        certificate,
+        private,
+        public_url: reader.url("http.public_url", &["http://", "https://"]),
+        allowed_origins: reader.texts("http.allowed_origins"),
+        connections_max: reader.integer("http.connections_max", 1..=1_000_000) as usize,
+        connections_per_address: reader.integer("http.connections_per_address", 1..=1_000_000) as usize,
+    }
+}
+
+fn read_media(reader: &mut Reader<'_>) -> Media {
+    let addresses = reader.ip_addresses("media.addresses");
+    if addresses.len() > LOCAL_ADDRESSES_MAX {
+        reader.problem("media.addresses", &format!("has more than {LOCAL_ADDRESSES_MAX} addresses"));
+    }
+    Media {
+        port: reader.integer("media.port", 1..=65_535) as u16,
+        addresses,
+        public_addresses: reader.public_addresses("media.public_addresses"),
+        loopback: reader.flag("media.loopback"),
+        workers: Some(reader.integer("media.workers", 0..=WORKERS_MAX as u64) as usize)
+            .filter(|count| *count > 0),
+        pin: reader.flag("media.pin"),
+        io: reader.choice("media.io", &[("auto", Io::Auto), ("io_uring", Io::IoUring), ("plain", Io::Plain)]),
+        slots: reader.integer("media.slots", 1_024..=1_048_576) as u32,
+        spin_us: reader.integer("media.spin_us", 0..=1_000_000),
+        receiver_budget_bps: reader.integer("media.receiver_budget_bps", 100_000..=10_000_000_000),
+        spread_after: reader.integer("media.spread_after", 1..=100_000) as usize,
+        handshake_threads: reader.integer("media.handshake_threads", 1..=16) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! The public HTTP server: web client, configuration, WebSockets, conference requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, Query, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum_server::accept::Accept;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use memory_serve::CacheControl;
+use serde::Deserialize;
+use signaling::Domains;
+use tokio::sync::oneshot;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use xmpp::ConnectionId;
+use xmpp::streams;
+
+use crate::channels::{self, ChannelId};
+use crate::config::Config;
+use crate::signaling_loop::{Handle, Message};
+use crate::status::Status;
+use crate::{client_config, conference_request, connections};
+
+/// What the public routes share.
+#[derive(Clone)]
+pub(crate) struct Public {
+    pub(crate) signaling: Handle,
+    pub(crate) domains: Arc<Domains>,
+    pub(crate) status: Arc<Status>,
+    client_config: Arc<str>,
+    allowed_origins: Arc<[String]>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Public {
+    pub(crate) fn new(config: &Config, domains: Domains, signaling: Handle, status: Arc<Status>) -> Public {
+        Public {
+            signaling,
+            client_config: client_config::script(config, &domains).into(),
+            domains: Arc::new(domains),
+            status,
+            allowed_origins: config.http.allowed_origins.clone().into(),
+            numbers: Arc::default(),
+        }
+    }
+
+    /// A number for a connection or channel, used once.
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// All public routes.
+pub(crate) fn router(public: Public) -> Router {
+    // Every path that is nobody else's is a room: the page reads the name itself.
+    let client = memory_serve::load!()
+        .index_file(Some("/index.html"))
+        .fallback(Some("/index.html"))
+        .fallback_status(StatusCode::OK)
+        .html_cache_control(CacheControl::NoCache)
+        .into_router();
+    Router::new()
+        .route("/config.js", get(config_js))
+        .route("/xmpp-websocket", any(xmpp_websocket))
+        .route("/http-bind", any(http_bind))
+        .route("/conference-request/v1", post(conference_request::post).options(conference_request::options))
+        .route("/colibri-ws/{server}/{conference}/{endpoint}", any(bridge_channel))
+        .with_state(public)
+        .merge(client)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(RequestBodyTimeoutLayer::new(BODY_WITHIN))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+        .layer(set_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(set_header(header::REFERRER_POLICY, "same-origin"))
+        .layer(set_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+}
+
+/// Serves `router` behind `acceptor`, HTTP/1.1 only, with time limits that have a timer behind them.
+pub(crate) async fn serve<A>(
+    listener: std::net::TcpListener,
+    acceptor: A,
+    router: Router,
+    handle: axum_server::Handle<std::net::SocketAddr>,
+) -> std::io::Result<()>
+where
+    A: Accept<tokio::net::TcpStream, Router> + Clone + Send + Sync + 'static,
+    A::Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
+    A::Service: axum_server::service::SendService<axum::http::Request<hyper::body::Incoming>> + Send,
+    A::Future: Send,
+{
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(acceptor);
+    let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(FIELDS_MAX);
+    *server.http_builder() = builder;
+    server.serve(router.into_make_service()).await
+}
+
+async fn config_js(State(public): State<Public>) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, public.client_config.to_string()).into_response()
+}
+
+/// BOSH (XEP-0206) is not there yet.
+async fn http_bind() -> Response {
+    (StatusCode::NOT_IMPLEMENTED, "use /xmpp-websocket").into_response()
+}
+
+/// The arguments of an XMPP connection; further ones are left alone.
+#[derive(Debug, Deserialize)]
+struct ConnectionQuery {
+    room: Option<String>,
+    previd: Option<String>,
+}
+
+async fn xmpp_websocket(
+    State(public): State<Public>,
+    Query(query): Query<ConnectionQuery>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Err(rejection) => return rejection.into_response(),
+    };
+    if !origin_allowed(&headers, &public.allowed_origins) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if upgrade.selected_protocol().is_none() {
+        return (StatusCode::BAD_REQUEST, "the subprotocol must be xmpp").into_response();
+    }
+
+    let connection = ConnectionId(public.number());
+    let query = streams::Query { room: query.room, previd: query.previd };
+    upgrade
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .on_upgrade(move |socket| connections::serve(socket, connection, query, public.signaling))
+}
+
+#[derive(Debug, Deserialize)]
+struct ChannelQuery {
+    #[serde(default)]
+    pwd: String,
+}
+
+async fn bridge_channel(
+    State(public): State<Public>,
+    Path((_server, conference, endpoint)): Path<(String, String, String)>,
+    Query(query): Query<ChannelQuery>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    if !origin_allowed(&headers, &public.allowed_origins) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let (reply, answer) = oneshot::channel();
+    let question = Message::AuthorizeChannel { conference, endpoint, password: query.pwd, reply };
+    let asked = public.signaling.send(question).await;
+    let endpoint = match asked {
+        Ok(()) => answer.await.ok().flatten(),
+        Err(_) => None,
+    };
+    // One answer for an unknown conference, an unknown endpoint and a wrong password.
+    let Some(endpoint) = endpoint else {
+        public.status.http.unauthorized_channel();
+        return StatusCode::FORBIDDEN.into_response();
+    };
+
+    let id = ChannelId(public.number());
+    upgrade
+        .max_message_size(CHANNEL_MESSAGE_BYTES_MAX)
+        .max_frame_size(CHANNEL_MESSAGE_BYTES_MAX)
+        .on_upgrade(move |socket| channels::serve(socket, endpoint, id, public.signaling))
+}
+
+/// RFC 6455 §10.2: a page may connect to the host that it came from, or if it is listed. What is no page sends no origin.
+fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    if allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin) {
+        return true;
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin_host = origin.split_once("://").map(|(_, host)| host);
+    host.is_some() && host == origin_host
+}
+
+fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// RFC 7395 §3.1.
+const SUBPROTOCOL: &str = "xmpp";
+
+/// A stanza is at most as long as the parser takes; this stops a frame before it is in memory.
+const FRAME_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// RFC 8841 §6.1; the same as on a data channel.
+const CHANNEL_MESSAGE_BYTES_MAX: usize = 64 * 1_024;
+
+/// Conference requests are the only bodies, of some hundred bytes.
+const BODY_BYTES_MAX: usize = 64 * 1_024;
+
+/// Line and fields of a request.
+const HEAD_BYTES_MAX: usize = 16 * 1_024;
+const FIELDS_MAX: usize = 100;
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// Scripts and styles from here only; media is made in the page; sockets may go where a setting says.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' \
+    'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob: mediastream:; connect-src 'self' ws: wss: https:; \
+    worker-src 'self' blob:; object-src 'none'; base-uri 'none'";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Caps on connections, in all and from one address, held until the connection ends, upgraded or not.
+
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum_server::accept::Accept;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::status::Status;
+
+/// Lets connections in.
+#[derive(Clone)]
+pub(crate) struct Limiter {
+    open: Arc<Mutex<Open>>,
+    total_max: usize,
+    per_address_max: usize,
+    status: Arc<Status>,
+}
+
+#[derive(Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Limiter {
+    pub(crate) fn new(total_max: usize, per_address_max: usize, status: Arc<Status>) -> Limiter {
+        Limiter { open: Arc::default(), total_max, per_address_max, status }
+    }
+
+    /// Counts a connection from `address`; `None` if there are too many.
+    fn admit(&self, address: IpAddr) -> Option<Permit> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // A proxy on this machine speaks for everybody.
+        let exempt = address.is_loopback();
+        let here = open.by_address.get(&address).copied().unwrap_or(0);
+        if open.total >= self.total_max || (!exempt && here >= self.per_address_max) {
+            self.status.http.refused();
+            return None;
+        }
+        open.total += 1;
+        *open.by_address.entry(address).or_default() += 1;
+        self.status.http.set_open(open.total);
+        Some(Permit { limiter: self.clone(), address })
+    }
+
+    fn release(&self, address: IpAddr) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total = open.total.saturating_sub(1);
+        if let Some(here) = open.by_address.get_mut(&address) {
+            *here -= 1;
+            if *here == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+        self.status.http.set_open(open.total);
+    }
+}
+
+impl<S> Accept<TcpStream, S> for Limiter {
+    type Stream = Limited;
+    type Service = S;
+    type Future = Ready<io::Result<(Limited, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let admitted = stream.peer_addr().and_then(|peer| {
+            stream.set_nodelay(true)?;
+            self.admit(peer.ip()).ok_or_else(|| io::Error::other("too many connections"))
+        });
+        ready(admitted.map(|permit| (Limited { stream, _permit: permit }, service)))
+    }
+}
+
+/// A place taken; given back when dropped.
+struct Permit {
+    limiter: Limiter,
+    address: IpAddr,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limiter.release(self.address);
+    }
+}
+
+/// A connection that was let in.
+pub(crate) struct Limited {
+    stream: TcpStream,
+    _permit: Permit,
+}
+
+impl AsyncRead for Limited {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Limited {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_counted_in_all_and_by_address_and_given_back() {
+        let limiter = Limiter::new(3, 2, Arc::new(Status::new()));
+        let (one, two, local) =
+            (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]), IpAddr::from([127, 0, 0, 1]));
+        let first = limiter.admit(one).unwrap();
+        let second = limiter.admit(one).unwrap();
+        assert!(limiter.admit(one).is_none(), "two from one address");
+        let third = limiter.admit(two).unwrap();
+        assert!(limiter.admit(two).is_none(), "three in all");
+        drop((first, second));
+        let locals: Vec<Permit> = std::iter::from_fn(|| limiter.admit(local)).collect();
+        assert_eq!(locals.len(), 2, "loopback is bounded in all only");
+        drop((third, locals));
+        assert!(limiter.open.lock().unwrap().by_address.is_empty(), "nothing is left behind");
+    }
+}

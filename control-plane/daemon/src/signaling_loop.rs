@@ -1,0 +1,439 @@
+//! The one thread that owns streams, rooms, focus and the media plane's handle: everything else sends it messages.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::session::SrtpKeys;
+use contract::{Command, EndpointId, Report, Timestamp};
+use signaling::association::{self, ChannelKind, Event};
+use signaling::focus::{ConferenceAnswer, ConferenceRefusal, ConferenceRequest};
+use signaling::{Input, SessionId, Signaling};
+use tokio::sync::{mpsc, oneshot};
+use worker::MediaPlane;
+use xmpp::streams::Query;
+use xmpp::{ConnectionId, Streams, streams};
+
+use crate::channels::{ChannelId, Channels, Route, ToChannel};
+use crate::connections::ToConnection;
+use crate::handshake::Threads;
+use crate::status::{Rates, Sample, Status, WorkerSample};
+use crate::wake::WakeUp;
+
+/// What the loop is told.
+pub(crate) enum Message {
+    /// An XMPP WebSocket opened.
+    Connected {
+        connection: ConnectionId,
+        query: Query,
+        sender: mpsc::Sender<ToConnection>,
+        accepted: oneshot::Sender<bool>,
+    },
+    /// A text frame came in.
+    Frame { connection: ConnectionId, text: String },
+    /// The socket is gone.
+    Lost { connection: ConnectionId },
+    /// A conference request over HTTP.
+    ConferenceRequest {
+        request: ConferenceRequest,
+        reply: oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>,
+    },
+    /// May this bridge-channel WebSocket open, and for whom?
+    AuthorizeChannel {
+        conference: String,
+        endpoint: String,
+        password: String,
+        reply: oneshot::Sender<Option<EndpointId>>,
+    },
+    /// It opened.
+    ChannelOpened { endpoint: EndpointId, channel: ChannelId, sender: mpsc::Sender<ToChannel> },
+    /// A message on it.
+    ChannelText { endpoint: EndpointId, text: String },
+    /// It is gone.
+    ChannelClosed { endpoint: EndpointId, channel: ChannelId },
+    /// From a handshake thread.
+    Association(Event),
+    /// From a handshake thread: verified keys.
+    Keys { endpoint: EndpointId, keys: SrtpKeys },
+    /// Close everything and end.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// Sends messages to the loop; waits if it is behind.
+#[derive(Clone)]
+pub(crate) struct Handle(mpsc::Sender<Message>);
+
+/// The loop is gone: the process ends.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Handle {
+    pub(crate) async fn send(&self, message: Message) -> Result<(), Gone> {
+        self.0.send(message).await.map_err(|_| Gone)
+    }
+}
+
+/// A handle and the queue behind it.
+pub(crate) fn queue() -> (Handle, mpsc::Receiver<Message>) {
+    let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
+    (Handle(sender), receiver)
+}
+
+/// The house's clock over the system's monotonic one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        Clock(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Timestamp {
+        Timestamp::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Waits until `at`; for ever if it is [`Timestamp::NEVER`].
+    pub(crate) async fn sleep_until(self, at: Timestamp) {
+        match self.0.checked_add(Duration::from_micros(at.as_micros())).filter(|_| at != Timestamp::NEVER) {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The loop's state.
+pub(crate) struct SignalingLoop {
+    clock: Clock,
+    streams: Streams,
+    signaling: Signaling,
+    media: Option<MediaPlane>,
+    handshakes: Option<Threads>,
+    connections: HashMap<ConnectionId, mpsc::Sender<ToConnection>>,
+    sessions: HashSet<SessionId>,
+    channels: Channels,
+    requests: HashMap<u64, oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>>,
+    requests_made: u64,
+    sampled_at: Timestamp,
+    status: Arc<Status>,
+}
+
+impl SignalingLoop {
+    /// A loop around `streams` and `signaling`. Without a media plane, endpoints are refused; so are tests of everything else.
+    pub(crate) fn new(
+        clock: Clock,
+        streams: Streams,
+        signaling: Signaling,
+        media: Option<MediaPlane>,
+        handshakes: Option<Threads>,
+        status: Arc<Status>,
+    ) -> SignalingLoop {
+        SignalingLoop {
+            clock,
+            streams,
+            signaling,
+            media,
+            handshakes,
+            connections: HashMap::new(),
+            sessions: HashSet::new(),
+            channels: Channels::default(),
+            requests: HashMap::new(),
+            requests_made: 0,
+            sampled_at: Timestamp::ZERO,
+            status,
+        }
+    }
+
+    /// Runs until told to stop or until nobody is left to tell anything.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let wake = self.media.as_ref().map(|media| WakeUp::new(media.wake_fd())).transpose();
+        let wake = match wake {
+            Ok(wake) => wake,
+            Err(error) => return tracing::error!(%error, "cannot watch the media plane"),
+        };
+        self.sample();
+        loop {
+            if let Some(media) = &self.media {
+                media.about_to_wait();
+            }
+            self.take_reports();
+            self.settle();
+
+            let due = self.due();
+            tokio::select! {
+                message = messages.recv() => {
+                    let Some(message) = message else { return };
+                    let mut next = Some(message);
+                    let mut taken = 0;
+                    while let Some(message) = next {
+                        if let Message::Stop { done } = message {
+                            self.stop();
+                            let _ = done.send(());
+                            return;
+                        }
+                        self.take(message);
+                        self.settle();
+                        taken += 1;
+                        next = if taken < BATCH_MAX { messages.try_recv().ok() } else { None };
+                    }
+                }
+                () = woken(wake.as_ref()) => {}
+                () = self.clock.sleep_until(due) => {}
+            }
+            if let Some(media) = &self.media {
+                media.waited();
+            }
+            self.take_timeouts();
+        }
+    }
+
+    fn due(&self) -> Timestamp {
+        let sample = self.sampled_at + SAMPLE_EVERY;
+        self.streams.poll_timeout().min(self.signaling.poll_timeout()).min(sample)
+    }
+
+    fn take_timeouts(&mut self) {
+        let now = self.clock.now();
+        if self.streams.poll_timeout() <= now {
+            self.streams.handle_timeout(now);
+        }
+        if self.signaling.poll_timeout() <= now {
+            self.signaling.handle_timeout(now);
+        }
+        if self.sampled_at + SAMPLE_EVERY <= now {
+            self.sample();
+        }
+    }
+
+    fn take_reports(&mut self) {
+        let now = self.clock.now();
+        for _ in 0..REPORTS_MAX {
+            let Some(report) = self.media.as_mut().and_then(MediaPlane::poll_report) else { return };
+            if let Report::EndpointExpired { endpoint, .. } = &report {
+                self.channels.expire(*endpoint);
+            }
+            self.signaling.handle(Input::Report(report), now);
+            self.settle();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let now = self.clock.now();
+        match message {
+            Message::Connected { connection, query, sender, accepted } => {
+                let taken = self.streams.connected(connection, query, now).is_ok();
+                if taken {
+                    self.connections.insert(connection, sender);
+                }
+                let _ = accepted.send(taken);
+            }
+            Message::Frame { connection, text } => self.streams.frame(connection, &text, now),
+            Message::Lost { connection } => {
+                self.connections.remove(&connection);
+                self.streams.lost(connection, now);
+            }
+            Message::ConferenceRequest { request, reply } => {
+                self.requests_made += 1;
+                let token = self.requests_made;
+                self.requests.insert(token, reply);
+                self.signaling.handle(Input::ConferenceRequest { token, request }, now);
+            }
+            Message::AuthorizeChannel { conference, endpoint, password, reply } => {
+                let focus = self.signaling.focus();
+                let _ = reply.send(focus.authorize_channel(&conference, &endpoint, &password));
+            }
+            Message::ChannelOpened { endpoint, channel, sender } => {
+                self.channels.web_socket_opened(endpoint, channel, sender);
+                self.channel_event(Event::ChannelOpened { endpoint, kind: ChannelKind::WebSocket }, now);
+            }
+            Message::ChannelText { endpoint, text } => {
+                self.channels.used(endpoint, ChannelKind::WebSocket);
+                self.status.channels.received();
+                self.channel_event(Event::ChannelText { endpoint, text }, now);
+            }
+            Message::ChannelClosed { endpoint, channel } => {
+                if self.channels.web_socket_closed(endpoint, channel) {
+                    self.channel_event(Event::ChannelClosed { endpoint, kind: ChannelKind::WebSocket }, now);
+                }
+            }
+            Message::Association(event) => {
+                self.note_data_channel(&event);
+                self.channel_event(event, now);
+            }
+            Message::Keys { endpoint, keys } => self.command(Command::SetKeys { endpoint, keys }),
+            Message::Stop { .. } => {}
+        }
+    }
+
+    fn note_data_channel(&mut self, event: &Event) {
+        match event {
+            Event::ChannelOpened { endpoint, .. } => self.channels.data_channel(*endpoint, true),
+            Event::ChannelClosed { endpoint, .. } => self.channels.data_channel(*endpoint, false),
+            Event::ChannelText { endpoint, .. } => {
+                self.channels.used(*endpoint, ChannelKind::DataChannel);
+                self.status.channels.received();
+            }
+            Event::Failed { endpoint, .. } => self.channels.data_channel(*endpoint, false),
+            Event::Connected { .. } => {}
+        }
+    }
+
+    fn channel_event(&mut self, event: Event, now: Timestamp) {
+        self.signaling.handle(Input::Association(event), now);
+    }
+
+    /// Carries out everything that is to be done, and what follows from it.
+    fn settle(&mut self) {
+        loop {
+            let now = self.clock.now();
+            if let Some(output) = self.streams.poll_output() {
+                self.streams_output(output, now);
+            } else if let Some(output) = self.signaling.poll_output() {
+                self.signaling_output(output, now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn streams_output(&mut self, output: streams::Output, now: Timestamp) {
+        match output {
+            streams::Output::Frame { connection, text } => {
+                let Some(sender) = self.connections.get(&connection) else { return };
+                if sender.try_send(ToConnection::Frame(text)).is_err() {
+                    // It does not read, or is gone: dropping the sender ends its task. The session may be resumed.
+                    self.connections.remove(&connection);
+                    self.streams.lost(connection, now);
+                }
+            }
+            streams::Output::Close { connection } => {
+                if let Some(sender) = self.connections.remove(&connection) {
+                    let _ = sender.try_send(ToConnection::Close);
+                }
+            }
+            streams::Output::SessionOpened { session, jid, query_room } => {
+                self.sessions.insert(session);
+                self.signaling.handle(Input::SessionOpened { session, jid, query_room }, now);
+            }
+            streams::Output::Stanza { session, stanza } => {
+                self.signaling.handle(Input::Stanza { session, stanza }, now);
+            }
+            streams::Output::SessionClosed { session } => {
+                self.sessions.remove(&session);
+                self.signaling.handle(Input::SessionClosed { session }, now);
+            }
+        }
+    }
+
+    fn signaling_output(&mut self, output: signaling::Output, now: Timestamp) {
+        match output {
+            signaling::Output::Stanza { session, stanza } => self.streams.deliver(session, &stanza),
+            signaling::Output::CloseSession { session, condition } => {
+                self.streams.close_session(session, condition, now);
+            }
+            signaling::Output::ConferenceAnswer { token, answer } => {
+                if let Some(reply) = self.requests.remove(&token) {
+                    let _ = reply.send(answer);
+                }
+            }
+            signaling::Output::Command(command) => self.command(command),
+            signaling::Output::Association(command) => self.association(command, now),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        let refused = match (&mut self.media, command) {
+            (Some(media), command) => media.command(command).err().map(|refused| refused.endpoint),
+            (None, Command::CreateEndpoint(spec)) => Some(spec.endpoint),
+            (None, _) => None,
+        };
+        if let Some(endpoint) = refused {
+            tracing::warn!(%endpoint, "no seat left for an endpoint");
+            self.signaling.handle(Input::Refused { endpoint }, now);
+        }
+    }
+
+    fn association(&mut self, command: association::Command, now: Timestamp) {
+        if let association::Command::Send { endpoint, text } = &command {
+            match self.channels.send(*endpoint, text) {
+                Route::DataChannel => {}
+                Route::WebSocket { sent: true } => return self.status.channels.sent(),
+                Route::WebSocket { sent: false } | Route::None => return self.status.channels.unsent(),
+            }
+        }
+        if let association::Command::Expire { endpoint } = &command {
+            self.channels.expire(*endpoint);
+        }
+        let essential = !matches!(command, association::Command::Send { .. });
+        let endpoint = match &command {
+            association::Command::Create { endpoint }
+            | association::Command::SetRemote { endpoint, .. }
+            | association::Command::Send { endpoint, .. }
+            | association::Command::Expire { endpoint } => *endpoint,
+        };
+        let taken = self.handshakes.as_ref().is_some_and(|threads| threads.order(command));
+        if taken {
+            return;
+        }
+        if essential && self.handshakes.is_some() {
+            tracing::warn!(%endpoint, "the handshake threads are too far behind");
+            let reason = "handshake threads are too far behind".to_owned();
+            self.signaling.handle(Input::Association(Event::Failed { endpoint, reason }), now);
+        } else if !essential {
+            self.status.channels.unsent();
+        }
+    }
+
+    /// Copies what others may read. The counters of the workers are those they gave since the last time.
+    fn sample(&mut self) {
+        self.sampled_at = self.clock.now();
+        let workers = self.media.as_mut().map(|media| {
+            let now = media.now();
+            let silent = media.last_turns().map(|turn| now.since(turn).saturating_sub(SAMPLE_EVERY));
+            let workers: Vec<WorkerSample> = silent
+                .zip(media.statistics())
+                .map(|(silent_for, statistics)| WorkerSample { silent_for, statistics: statistics.cloned() })
+                .collect();
+            media.request_statistics();
+            media.poke();
+            workers
+        });
+        self.status.put(Sample {
+            at: Instant::now(),
+            taken: true,
+            signaling: self.signaling.snapshot(),
+            workers: workers.unwrap_or_default(),
+            rates: Rates::default(),
+        });
+    }
+
+    /// Tells every client that the server goes down (RFC 6120 §4.9.3.20).
+    fn stop(&mut self) {
+        let now = self.clock.now();
+        for session in self.sessions.drain().collect::<Vec<_>>() {
+            self.streams.close_session(session, "system-shutdown", now);
+        }
+        self.settle();
+        self.connections.clear();
+    }
+}
+
+/// Completes when the media plane has something to say; never without one.
+async fn woken(wake: Option<&WakeUp>) {
+    match wake {
+        Some(wake) => wake.woken().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Messages of all kinds that may wait for the loop; senders then wait too.
+const MESSAGES_WAITING_MAX: usize = 8_192;
+
+/// Messages taken before reports and timers have their turn.
+const BATCH_MAX: usize = 64;
+
+/// Reports taken before messages have their turn.
+const REPORTS_MAX: usize = 256;
+
+/// How old health and metrics may be.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);

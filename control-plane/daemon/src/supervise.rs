@@ -1,0 +1,452 @@
+//! `sluice serve`: starts the parts in order, says what works and what is missing, and stops cleanly.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use axum_server::Handle as ServerHandle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use channel::Certificate;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use signaling::association::Fingerprint;
+use signaling::focus::FocusConfig;
+use signaling::{Domains, Signaling};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use worker::{BackendChoice, MediaPlane};
+use xmpp::Streams;
+
+use crate::candidates::{self, Addresses};
+use crate::command_line::{EXIT_CONFIG, EXIT_UNAVAILABLE, Role, Serve};
+use crate::config::{Config, Http, Io};
+use crate::handshake::Threads;
+use crate::http::{self, Public};
+use crate::limiter::Limiter;
+use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
+use crate::status::Status;
+use crate::{check_config, log, private_http, tls};
+
+/// Runs until a signal or an error.
+pub(crate) fn serve(arguments: &Serve) -> ExitCode {
+    if arguments.role == Role::Bridge {
+        eprintln!("error: --role bridge is not there yet; this version is an appliance only");
+        return ExitCode::from(EXIT_UNAVAILABLE);
+    }
+    let config = match Config::load(arguments.config.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(problems) => {
+            check_config::report(&problems);
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    log::start(&config.log);
+    match run(&config, arguments.json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
+}
+
+fn run(config: &Config, json: bool) -> Result<()> {
+    let mut lacks = Vec::new();
+    raise_descriptors(config.http.connections_max, &mut lacks);
+    let of_machine = candidates::of_machine().context("cannot list the network interfaces")?;
+    let addresses = candidates::gather(&config.media, &of_machine);
+    note_addresses(config, &addresses, &mut lacks);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(HTTP_THREADS)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the threads of HTTP")?;
+    let _entered = runtime.enter();
+    let listeners = Listeners::bind(&config.http)?;
+    let media = start_media(config, &addresses, &mut lacks)?;
+    let status = Arc::new(Status::new());
+    let (signaling, loop_thread) = start_signaling(config, media, &status)?;
+    let servers = start_http(config, listeners, &of_machine, &signaling, &status)?;
+
+    announce(config, &of_machine, &lacks, json);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    runtime.block_on(async {
+        tokio::spawn(keep_watchdog(Arc::clone(&status)));
+        wait_for_signal().await;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping");
+        // A second signal does not wait for anybody.
+        tokio::select! {
+            () = stop(&signaling, &servers) => {}
+            () = wait_for_signal() => {}
+        }
+    });
+    drop(signaling);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if loop_thread.is_finished() {
+        let _ = loop_thread.join();
+    }
+    Ok(())
+}
+
+/// The sockets of HTTP, bound before anything else: a port in use is the most likely thing to go wrong.
+struct Listeners {
+    plain: Option<TcpListener>,
+    tls: Option<TcpListener>,
+    private: TcpListener,
+}
+
+impl Listeners {
+    fn bind(config: &Http) -> Result<Listeners> {
+        let plain = config.listen.map(|address| bind(address, "http.listen")).transpose()?;
+        let tls = config.listen_tls.map(|address| bind(address, "http.listen_tls")).transpose()?;
+        let private = bind(config.private, "http.private")?;
+        Ok(Listeners { plain, tls, private })
+    }
+}
+
+fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(
+            "TCP port {} is in use by another program ({key} = \"{address}\"). Stop that program, or choose another port \
+             with {key} in the settings or {} in the environment",
+            address.port(),
+            variable(key),
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow!(
+            "TCP port {} needs a privilege ({key} = \"{address}\"). Use a port above 1023, or install the service, which \
+             has the privilege",
+            address.port(),
+        ),
+        _ => anyhow!("cannot listen on {address} ({key}): {error}"),
+    })?;
+    listener.set_nonblocking(true).with_context(|| format!("cannot use {address} ({key})"))?;
+    Ok(listener)
+}
+
+fn variable(key: &str) -> String {
+    format!("SLUICE__{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) -> Result<MediaPlane> {
+    let settings = worker::Config {
+        workers: config.media.workers,
+        pin: config.media.pin,
+        local: addresses.local.clone(),
+        candidates: addresses.candidates.clone(),
+        io: match config.media.io {
+            Io::Auto => BackendChoice::Auto,
+            Io::IoUring => BackendChoice::IoUring,
+            Io::Plain => BackendChoice::Plain,
+        },
+        slots: config.media.slots,
+        spin_us: config.media.spin_us,
+        receiver_budget: config.media.receiver_budget_bps,
+        spread_after: config.media.spread_after,
+        handshake_threads: config.media.handshake_threads,
+        allow_loopback: config.media.loopback,
+    };
+    let media = MediaPlane::start(&settings).map_err(|error| {
+        let port = config.media.port;
+        anyhow!(
+            "media cannot use UDP port {port}: {error}. If another program has the port, stop it or set media.port \
+             (environment: {})",
+            variable("media.port"),
+        )
+    })?;
+    if let Some((backend, Some(reason))) = media.backends().first() {
+        lacks.push(Lack::new(
+            format!("media uses {}: {reason}", backend.label()),
+            "a kernel of 6.1 or newer with io_uring allowed forwards with less CPU",
+        ));
+    }
+    Ok(media)
+}
+
+/// Starts the handshake threads and the thread of the signalling loop.
+fn start_signaling(
+    config: &Config,
+    mut media: MediaPlane,
+    status: &Arc<Status>,
+) -> Result<(Handle, std::thread::JoinHandle<()>)> {
+    let clock = Clock::new();
+    let certificate = Certificate::generate()?;
+    let (handle, messages) = signaling_loop::queue();
+    let ends =
+        (0..config.media.handshake_threads).filter_map(|number| media.take_handshake_end(number)).collect();
+    let threads = Threads::start(ends, &media.dtls_sender(), &certificate, &handle, status, clock)
+        .context("cannot start the handshake threads")?;
+    let streams = Streams::new(streams_config(config), random());
+    let signaling = Signaling::new(signaling_config(config, certificate.fingerprint())?, random());
+    let status = Arc::clone(status);
+    let signaling_loop = SignalingLoop::new(clock, streams, signaling, Some(media), Some(threads), status);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new()
+        .name("signaling".to_owned())
+        .spawn(move || runtime.block_on(signaling_loop.run(messages)))
+        .context("cannot start the signalling thread")?;
+    Ok((handle, thread))
+}
+
+pub(crate) fn streams_config(config: &Config) -> xmpp::streams::Config {
+    let mut streams = xmpp::streams::Config::new(&config.xmpp.domain);
+    streams.hibernation = config.xmpp.resumption;
+    streams.sessions_max = config.xmpp.sessions_max;
+    streams
+}
+
+pub(crate) fn signaling_config(
+    config: &Config,
+    fingerprint: &channel::Fingerprint,
+) -> Result<signaling::Config> {
+    let domains = Domains::of(&config.xmpp.domain);
+    let focus_jid =
+        format!("focus@auth.{}/focus", domains.main).parse().context("the address of the focus")?;
+    let fingerprint = Fingerprint { hash: fingerprint.hash.clone(), value: fingerprint.value.clone() };
+    let mut focus = FocusConfig::new(focus_jid, fingerprint);
+    focus.colibri_ws_base = config.conference.websocket_url.clone();
+    focus.conferences_max = config.conference.rooms_max;
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let unix_ms = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+    let mut signaling = signaling::Config::new(domains, focus, unix_ms);
+    signaling.rooms_max = config.conference.rooms_max;
+    signaling.policy.occupants_max = config.conference.occupants_max;
+    Ok(signaling)
+}
+
+/// The system's random generator.
+pub(crate) fn random() -> Box<dyn FnMut(&mut [u8]) + Send> {
+    // Without randomness there is no safe way to go on, and Linux has it from the first second.
+    Box::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
+}
+
+type Servers = Vec<ServerHandle<SocketAddr>>;
+
+fn start_http(
+    config: &Config,
+    listeners: Listeners,
+    of_machine: &[IpAddr],
+    signaling: &Handle,
+    status: &Arc<Status>,
+) -> Result<Servers> {
+    let domains = Domains::of(&config.xmpp.domain);
+    let public = http::router(Public::new(config, domains, signaling.clone(), Arc::clone(status)));
+    let limiter =
+        Limiter::new(config.http.connections_max, config.http.connections_per_address, Arc::clone(status));
+    let mut servers = Vec::new();
+    if let Some(listener) = listeners.plain {
+        let server = new_server(&mut servers);
+        tokio::spawn(ended("HTTP", http::serve(listener, limiter.clone(), public.clone(), server)));
+    }
+    if let Some(listener) = listeners.tls {
+        let server = new_server(&mut servers);
+        let settings = RustlsConfig::from_config(Arc::new(tls::server_config(&config.http, of_machine)?));
+        let acceptor = RustlsAcceptor::new(settings).handshake_timeout(TLS_WITHIN).acceptor(limiter);
+        tokio::spawn(ended("HTTPS", http::serve(listener, acceptor, public, server)));
+    }
+    let server = new_server(&mut servers);
+    let private = private_http::router(Arc::clone(status));
+    let limiter = Limiter::new(PRIVATE_CONNECTIONS_MAX, PRIVATE_CONNECTIONS_MAX, Arc::new(Status::new()));
+    tokio::spawn(ended("private HTTP", http::serve(listeners.private, limiter, private, server)));
+    Ok(servers)
+}
+
+fn new_server(servers: &mut Servers) -> ServerHandle<SocketAddr> {
+    let handle = ServerHandle::new();
+    servers.push(handle.clone());
+    handle
+}
+
+async fn ended(name: &str, server: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = server.await {
+        tracing::error!(%error, "{name} ended");
+    }
+}
+
+/// Says good-bye to clients, then closes the listeners.
+async fn stop(signaling: &Handle, servers: &Servers) {
+    let (done, stopped) = oneshot::channel();
+    if signaling.send(Message::Stop { done }).await.is_ok() {
+        let _ = tokio::time::timeout(STOP_WITHIN, stopped).await;
+    }
+    for server in servers {
+        server.graceful_shutdown(Some(CLOSE_WITHIN));
+    }
+    // Connections get the time to pass on what they hold.
+    let closed = async {
+        while servers.iter().any(|server| server.connection_count() > 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = tokio::time::timeout(CLOSE_WITHIN, closed).await;
+}
+
+async fn wait_for_signal() {
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let Ok((mut terminate, mut interrupt)) = signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Feeds the service manager's watchdog as long as the process does its work.
+async fn keep_watchdog(status: Arc<Status>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut beat = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
+    loop {
+        beat.tick().await;
+        match status.health() {
+            Ok(()) => {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+            Err(reason) => tracing::error!(%reason, "unhealthy"),
+        }
+    }
+}
+
+/// Something that could be better, and how.
+#[derive(Debug, serde::Serialize)]
+struct Lack {
+    what: String,
+    fix: String,
+}
+
+impl Lack {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Lack {
+        Lack { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// Every connection is a file descriptor, and the usual soft limit is 1,024.
+fn raise_descriptors(connections_max: usize, lacks: &mut Vec<Lack>) {
+    let wanted = connections_max as u64 + DESCRIPTORS_BESIDE_CONNECTIONS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let reached = wanted.min(hard).max(soft);
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, reached, hard).is_ok();
+    if !raised || reached < wanted {
+        lacks.push(Lack::new(
+            format!("{reached} open files are allowed, {connections_max} connections need {wanted}"),
+            "raise the hard limit (LimitNOFILE= in the unit, ulimit -Hn in a shell) or lower http.connections_max",
+        ));
+    }
+}
+
+fn note_addresses(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) {
+    if !addresses.left_out.is_empty() {
+        let left_out: Vec<String> = addresses.left_out.iter().map(IpAddr::to_string).collect();
+        lacks.push(Lack::new(
+            format!("too many addresses, media does not use {}", left_out.join(", ")),
+            "choose with media.addresses",
+        ));
+    }
+    let public = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => !v4.is_private() && !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unique_local(),
+    };
+    let reachable = addresses.candidates.iter().any(|candidate| public(&candidate.address.ip()));
+    if !reachable && config.media.public_addresses.is_empty() {
+        lacks.push(Lack::new(
+            "this machine has no public address: participants beyond the local network get no audio or video",
+            "if a router or cloud forwards an address here, name it in media.public_addresses",
+        ));
+    }
+}
+
+/// Tells the person who started this where to go.
+fn announce(config: &Config, of_machine: &[IpAddr], lacks: &[Lack], json: bool) {
+    let urls = urls(&config.http, of_machine);
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "urls": urls, "lacks": lacks })
+        );
+        return;
+    }
+    println!("Sluice {} is ready:", env!("CARGO_PKG_VERSION"));
+    for url in &urls {
+        println!("  {url}");
+    }
+    for Lack { what, fix } in lacks {
+        println!("note: {what}; {fix}");
+    }
+}
+
+/// The URL for this machine, then the one for others.
+fn urls(config: &Http, of_machine: &[IpAddr]) -> Vec<String> {
+    let mut urls = Vec::new();
+    if let Some(listen) = config.listen {
+        let host = if listen.ip().is_unspecified() { "localhost".to_owned() } else { host(listen.ip()) };
+        urls.push(format!("http://{host}:{}/", listen.port()));
+    }
+    match (&config.public_url, config.listen_tls) {
+        (Some(url), _) => urls.push(format!("{url}/")),
+        (None, Some(listen)) => {
+            let first = of_machine.iter().find(|ip| ip.is_ipv4() && !ip.is_loopback());
+            let ip = if listen.ip().is_unspecified() { first.copied() } else { Some(listen.ip()) };
+            let host = ip.map_or_else(|| "localhost".to_owned(), host);
+            urls.push(format!("https://{host}:{}/", listen.port()));
+        }
+        (None, None) => {}
+    }
+    urls
+}
+
+/// An address as it stands in a URL.
+fn host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+/// Pages and WebSocket frames are little work; the media threads need the cores.
+const HTTP_THREADS: usize = 2;
+
+/// Scrapers and health checks; they hold no connection for long.
+const PRIVATE_CONNECTIONS_MAX: usize = 100;
+
+/// Media sockets, eventfds, listeners, libraries: some hundred at most.
+const DESCRIPTORS_BESIDE_CONNECTIONS: u64 = 1_000;
+
+const TLS_WITHIN: Duration = Duration::from_secs(10);
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_urls_are_shown_for_here_and_for_others() {
+        let machine: Vec<IpAddr> = ["127.0.0.1", "192.0.2.7"].map(|ip| ip.parse().unwrap()).to_vec();
+        let table = [
+            ("", vec!["http://localhost:8080/", "https://192.0.2.7:8443/"]),
+            ("listen = ''", vec!["https://192.0.2.7:8443/"]),
+            (
+                "listen_tls = '[::1]:443'\nlisten = '127.0.0.1:80'",
+                vec!["http://127.0.0.1:80/", "https://[::1]:443/"],
+            ),
+            ("public_url = 'https://meet.example'", vec!["http://localhost:8080/", "https://meet.example/"]),
+        ];
+        for (text, expected) in table {
+            let config = Config::parse(&format!("[http]\n{text}"), []).unwrap();
+            assert_eq!(urls(&config.http, &machine), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_its_key_and_the_way_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address, "http.listen_tls").unwrap_err().to_string();
+        for part in [&format!("port {}", address.port()), "http.listen_tls", "SLUICE__HTTP__LISTEN_TLS"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
