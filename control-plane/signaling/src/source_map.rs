@@ -384,9 +384,10 @@ fn check_names(owner: &str, whole: &EndpointSources) -> Result<(), SourceError> 
     for source in &whole.sources {
         let suffix = source.name.strip_prefix(owner).and_then(|rest| rest.strip_prefix('-'));
         let (media, ssrcs) = by_name.entry(&source.name).or_insert((source.media, Vec::new()));
-        if suffix.is_none_or(|suffix| suffix.is_empty() || suffix.len() > SUFFIX_BYTES_MAX)
-            || *media != source.media
-        {
+        // Without a hyphen in the suffix a name tells its owner, so no two owners can have the same name.
+        let well_formed =
+            |suffix: &str| (1..=SUFFIX_BYTES_MAX).contains(&suffix.len()) && !suffix.contains('-');
+        if !suffix.is_some_and(well_formed) || *media != source.media || owner == BRIDGE_OWNER {
             return Err(SourceError::Name);
         }
         ssrcs.push(source.ssrc);

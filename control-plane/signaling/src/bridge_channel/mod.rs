@@ -48,8 +48,8 @@ pub struct Unsent {
 /// The bridge channel of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    data_channel: bool,
-    web_socket: bool,
+    data_channels: u8,
+    web_sockets: u8,
     messages: RateLimit,
     broadcasts: RateLimit,
     /// What it wants to see, by name.
@@ -68,8 +68,8 @@ impl Channel {
     /// A channel that is not open yet.
     pub fn new(now: Timestamp) -> Channel {
         Channel {
-            data_channel: false,
-            web_socket: false,
+            data_channels: 0,
+            web_sockets: 0,
             messages: RateLimit::new(MESSAGES_PER_SECOND, MESSAGES_BURST, now),
             broadcasts: RateLimit::new(BROADCASTS_PER_SECOND, BROADCASTS_BURST, now),
             video: VideoSelection::default(),
@@ -82,15 +82,17 @@ impl Channel {
 
     /// Whether messages can be sent.
     pub fn is_open(&self) -> bool {
-        self.data_channel || self.web_socket
+        self.data_channels > 0 || self.web_sockets > 0
     }
 
-    /// One of the two transports opened or closed.
+    /// One of the two transports opened or closed. A WebSocket that replaces another may open before the other closes,
+    /// so they are counted.
     pub fn set_open(&mut self, kind: ChannelKind, open: bool) {
-        match kind {
-            ChannelKind::DataChannel => self.data_channel = open,
-            ChannelKind::WebSocket => self.web_socket = open,
-        }
+        let count = match kind {
+            ChannelKind::DataChannel => &mut self.data_channels,
+            ChannelKind::WebSocket => &mut self.web_sockets,
+        };
+        *count = if open { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
 
     /// Whether one more message may come in now.

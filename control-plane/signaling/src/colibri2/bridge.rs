@@ -77,7 +77,7 @@ pub struct Bridge {
     sources: HashMap<SourceId, Source, foldhash::fast::FixedState>,
     meetings: HashMap<String, ConferenceId>,
     local_ids: HashMap<String, ConferenceId>,
-    deadlines: BTreeSet<(Timestamp, ConferenceId)>,
+    deadlines: BTreeSet<(Timestamp, EndpointId)>,
     unsent: BTreeSet<EndpointId>,
     unsent_since: Timestamp,
     next_id: u64,

@@ -135,7 +135,8 @@ impl Conference {
 
     /// What `nick` may be told of the sources of `owner`.
     pub(super) fn visible(&self, nick: &str, owner: &str, config: &FocusConfig) -> EndpointSources {
-        let features = self.participant(nick).and_then(|participant| participant.features).unwrap_or_default();
+        let features =
+            self.participant(nick).and_then(|participant| participant.features).unwrap_or_default();
         let Some(sources) = self.sources.get(owner).filter(|_| owner != nick) else {
             return EndpointSources::default();
         };
@@ -164,22 +165,24 @@ impl Conference {
 
     /// Whether `nick` starts muted: it is new, and beyond the number of those who may start with `limit`.
     pub(super) fn starts_muted(&self, nick: &str, limit: Option<usize>) -> bool {
-        let index = self.participants.iter().position(|participant| participant.nick == nick && !participant.invited);
+        let index =
+            self.participants.iter().position(|participant| participant.nick == nick && !participant.invited);
         index.zip(limit).is_some_and(|(index, limit)| index >= limit)
     }
 
     /// The children of the focus' presence.
     pub(super) fn properties(&self) -> Vec<Element> {
-        let mut properties = vec![("support-terminate-restart", "true"), ("visitors-enabled", "false"), ("bridge-count", "1")];
+        let mut properties =
+            vec![("support-terminate-restart", "true"), ("visitors-enabled", "false"), ("bridge-count", "1")];
         if self.limits.0 {
             properties.push(("audio-limit-reached", "true"));
         }
         if self.limits.1 {
             properties.push(("video-limit-reached", "true"));
         }
-        let properties = properties.into_iter().map(|(key, value)| {
-            Element::new("property", ns::FOCUS).attr("key", key).attr("value", value)
-        });
+        let properties = properties
+            .into_iter()
+            .map(|(key, value)| Element::new("property", ns::FOCUS).attr("key", key).attr("value", value));
         vec![
             Element::new("versions", ns::JITMEET)
                 .with(Element::new("component", ns::JITMEET).attr("name", "focus").with_text("1.0")),

@@ -21,9 +21,10 @@ impl Focus {
     pub(super) fn discover(&mut self, occupant: &Occupant<'_>, now: Timestamp) {
         let iq = random::hex(&mut self.random, 16);
         let caps = occupant.presence.child("c", ns::CAPS);
-        let node = caps.and_then(|caps| Some(format!("{}#{}", caps.attribute("node")?, caps.attribute("ver")?)));
+        let node =
+            caps.and_then(|caps| Some(format!("{}#{}", caps.attribute("node")?, caps.attribute("ver")?)));
         let query = Element::new("query", ns::DISCO_INFO).attr_if("node", node);
-        self.to_occupant(occupant.room, occupant.nick, stanza::iq_get(&iq, query));
+        self.tell(occupant.room, occupant.nick, stanza::iq_get(&iq, query));
         let (room, nick) = (occupant.room.clone(), occupant.nick.to_owned());
         if let Some(participant) = self.conference(&room).participant_mut(&nick) {
             participant.discovery = Some(iq.clone());
@@ -34,7 +35,9 @@ impl Focus {
     /// Takes the answer, if `iq` is one.
     pub(super) fn discovered(&mut self, room: &BareJid, nick: &str, iq: &Element, now: Timestamp) {
         let conference = self.conferences.get_mut(room);
-        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else { return };
+        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else {
+            return;
+        };
         if participant.discovery.is_none() || participant.discovery.as_deref() != iq.attribute("id") {
             return;
         }
@@ -47,7 +50,9 @@ impl Focus {
     /// The client did not answer in time: it gets an offer that every client understands.
     pub(super) fn discovery_late(&mut self, room: &BareJid, nick: &str, iq: &str, now: Timestamp) {
         let conference = self.conferences.get_mut(room);
-        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else { return };
+        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else {
+            return;
+        };
         if participant.discovery.as_deref() != Some(iq) {
             return;
         }

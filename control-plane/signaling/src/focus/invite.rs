@@ -10,8 +10,8 @@ use xmpp::jid::BareJid;
 use super::conference::Session;
 use super::{Focus, Timer};
 use crate::colibri2::model::{
-    Capability, ConferenceModified, ConferenceModify, EndpointModify, MediaModify, MediaSource, ModifyError, Reason,
-    Sctp, TransportModify,
+    Capability, ConferenceModified, ConferenceModify, EndpointModify, MediaModify, MediaSource, ModifyError,
+    Reason, Sctp, TransportModify,
 };
 use crate::jingle::description::Description;
 use crate::jingle::features::Features;
@@ -199,7 +199,7 @@ impl Focus {
                 }
             }
             (Asked::RestartIce { room, nick, sid }, Ok(modified)) => {
-                self.ice_restarted(&room, &nick, &sid, modified);
+                self.ice_restarted(&room, &nick, &sid, modified, now);
             }
             (Asked::Update { room, nick } | Asked::RestartIce { room, nick, .. }, Err(error)) => {
                 self.update_failed(&room, &nick, &error, now);
@@ -259,7 +259,9 @@ impl Focus {
     /// An error answer to an offer means that the client will not have it.
     pub(super) fn initiate_answered(&mut self, room: &BareJid, nick: &str, iq: &Element, now: Timestamp) {
         let conference = self.conferences.get_mut(room);
-        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else { return };
+        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else {
+            return;
+        };
         if participant.initiate.is_none() || participant.initiate.as_deref() != iq.attribute("id") {
             return;
         }
@@ -273,7 +275,11 @@ impl Focus {
 
     fn allocation_failed(&mut self, room: &BareJid, nick: &str, error: &ModifyError, now: Timestamp) {
         let Some(conference) = self.conferences.get_mut(room) else { return };
-        conference.at_bridge.remove(nick);
+        // What the bridge has and should not have is expired below.
+        let conflict = error.condition == Condition::Conflict;
+        if !conflict {
+            conference.at_bridge.remove(nick);
+        }
         let Some(participant) = conference.participant_mut(nick) else { return };
         participant.session = Session::None;
         participant.failures += 1;
@@ -284,7 +290,7 @@ impl Focus {
             return;
         }
         let at = now + RETRY_AFTER * (1 << (participant.failures - 1));
-        if matches!(error.reason, Reason::ConferenceNotFound | Reason::ConferenceAlreadyExists) {
+        if conflict || error.reason == Reason::ConferenceNotFound {
             self.lost_bridge(room, now);
         }
         self.set_timer(at, Timer::Invite(room.clone()));
@@ -340,7 +346,9 @@ impl Focus {
 
     fn end_at_client(&mut self, room: &BareJid, nick: &str) {
         let conference = self.conferences.get_mut(room);
-        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else { return };
+        let Some(participant) = conference.and_then(|conference| conference.participant_mut(nick)) else {
+            return;
+        };
         let farewell = participant.end_session(EndReason::Moving);
         if let Some(farewell) = farewell {
             self.send_set(room, nick, farewell);

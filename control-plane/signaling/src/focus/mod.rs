@@ -30,8 +30,6 @@ use conference::{Conference, Participant, Session};
 pub use config::FocusConfig;
 use invite::Asked;
 
-
-
 pub use crate::random::Random;
 
 /// What a client asks before it joins a room.
@@ -197,8 +195,11 @@ impl Focus {
         let conference = self.conference(&request.room);
         conference.configure(request);
         if conference.participants.is_empty() {
+            let armed = conference.empty_at != Timestamp::NEVER;
             conference.empty_at = empty_at;
-            self.set_timer(empty_at, Timer::Empty(request.room.clone()));
+            if !armed {
+                self.set_timer(empty_at, Timer::Empty(request.room.clone()));
+            }
         }
         let properties = [("authentication", "false"), ("visitors-supported", "false")];
         Ok(ConferenceAnswer {
@@ -217,6 +218,7 @@ impl Focus {
         conference.participants.push(participant);
         conference.empty_at = Timestamp::NEVER;
         self.ensure_owner(occupant.room);
+        self.watch_alone(occupant.room, now);
         self.discover(occupant, now);
         self.drain(now);
     }
@@ -315,11 +317,12 @@ impl Focus {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Timer::Empty(room) => {
-                    if self.conferences.get(&room).is_some_and(|conference| conference.empty_at <= now) {
-                        self.end_conference(&room, "nobody joined", now);
-                    }
-                }
+                Timer::Empty(room) => match self.conferences.get(&room).map(|conference| conference.empty_at)
+                {
+                    Some(at) if at <= now => self.end_conference(&room, "nobody joined", now),
+                    Some(at) if at < Timestamp::NEVER => self.set_timer(at, Timer::Empty(room)),
+                    _ => {}
+                },
                 Timer::Alone(room) => {
                     if self.conferences.get(&room).is_some_and(|conference| conference.alone_at <= now) {
                         self.end_idle_sessions(&room, now);
@@ -364,7 +367,8 @@ impl Focus {
     /// Frees the sources and the endpoint of an occupant that is gone. The others are told nothing: they see it leave.
     fn remove_participant(&mut self, room: &BareJid, nick: &str, now: Timestamp) {
         let Some(conference) = self.conferences.get_mut(room) else { return };
-        let Some(index) = conference.participants.iter().position(|participant| participant.nick == nick) else {
+        let Some(index) = conference.participants.iter().position(|participant| participant.nick == nick)
+        else {
             return;
         };
         conference.participants.remove(index);
@@ -416,7 +420,9 @@ impl Focus {
 
     /// Somebody must be able to moderate: the first ordinary occupant, while nobody else can.
     fn ensure_owner(&mut self, room: &BareJid) {
-        let Some(conference) = self.conferences.get_mut(room).filter(|_| self.config.auto_owner) else { return };
+        let Some(conference) = self.conferences.get_mut(room).filter(|_| self.config.auto_owner) else {
+            return;
+        };
         let mut ordinary = conference.participants.iter_mut().filter(|participant| !participant.service);
         let Some(first) = ordinary.next() else { return };
         if first.moderator || ordinary.any(|participant| participant.moderator) {
@@ -450,11 +456,11 @@ impl Focus {
     /// Sends an IQ of type `set`; its id.
     fn send_set(&mut self, room: &BareJid, nick: &str, payload: Element) -> String {
         let id = random::hex(&mut self.random, 16);
-        self.to_occupant(room, nick, stanza::iq_set(&id, payload));
+        self.tell(room, nick, stanza::iq_set(&id, payload));
         id
     }
 
-    fn to_occupant(&mut self, room: &BareJid, nick: &str, stanza: Element) {
+    fn tell(&mut self, room: &BareJid, nick: &str, stanza: Element) {
         self.output.push_back(Output::ToOccupant { room: room.clone(), nick: nick.to_owned(), stanza });
     }
 

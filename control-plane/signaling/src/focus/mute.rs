@@ -39,7 +39,8 @@ impl Focus {
             return Err(Refusal::NotAllowed);
         }
         if muted {
-            let order = Element::new("mute", mute.ns()).attr("actor", format!("{room}/{nick}")).with_text("true");
+            let order =
+                Element::new("mute", mute.ns()).attr("actor", format!("{room}/{nick}")).with_text("true");
             self.send_set(room, &target, order);
             return Ok(());
         }

@@ -45,7 +45,8 @@ const JINGLE_ERRORS: &str = "urn:xmpp:jingle:errors:1";
 impl Refusal {
     /// The `<error/>` element.
     pub(super) fn element(&self) -> Element {
-        let jingle = |condition: Condition, name: &str| condition.element().with(Element::new(name, JINGLE_ERRORS));
+        let jingle =
+            |condition: Condition, name: &str| condition.element().with(Element::new(name, JINGLE_ERRORS));
         match self {
             Refusal::Malformed(text) => Condition::BadRequest.with_text(text),
             Refusal::Unreadable(ParseError::Unsupported) => Condition::FeatureNotImplemented.element(),

@@ -26,7 +26,8 @@ impl Focus {
         iq: &Element,
         now: Timestamp,
     ) -> Result<Element, Refusal> {
-        let result = Element::new("iq", ns::JABBER_CLIENT).attr_if("id", iq.attribute("id")).attr("type", "result");
+        let result =
+            Element::new("iq", ns::JABBER_CLIENT).attr_if("id", iq.attribute("id")).attr("type", "result");
         let payload = iq.children().next().ok_or(Refusal::Malformed("empty request"))?;
         match (iq.attribute("type"), payload.name(), payload.ns()) {
             (Some("set"), "jingle", jingle_ns::JINGLE) => self.jingle(room, nick, payload, now)?,
@@ -46,7 +47,13 @@ impl Focus {
         Ok(result)
     }
 
-    fn jingle(&mut self, room: &BareJid, nick: &str, jingle: &Element, now: Timestamp) -> Result<(), Refusal> {
+    fn jingle(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        jingle: &Element,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let conference = self.conferences.get(room).ok_or(Refusal::NotThere)?;
         let participant = conference.participant(nick).ok_or(Refusal::NotThere)?;
         let request = Request::parse(jingle, nick)?;
@@ -73,7 +80,13 @@ impl Focus {
     }
 
     /// The client took the offer. Nothing changes unless all of its answer is usable.
-    fn accepted(&mut self, room: &BareJid, nick: &str, accept: Accept, now: Timestamp) -> Result<(), Refusal> {
+    fn accepted(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        accept: Accept,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let conference = self.conferences.get_mut(room).ok_or(Refusal::NotThere)?;
         let participant = conference.participant(nick).ok_or(Refusal::NotThere)?;
         if !matches!(participant.session, Session::Pending(_)) {
@@ -200,16 +213,31 @@ impl Focus {
         Ok(())
     }
 
-    /// The bridge has new credentials; without a generation it kept the old ones and there is nothing to tell.
-    pub(super) fn ice_restarted(&mut self, room: &BareJid, nick: &str, sid: &str, modified: ConferenceModified) {
-        let transport = modified.endpoints.into_iter().find_map(|endpoint| endpoint.transport);
-        let Some(transport) = transport.filter(|transport| transport.ice.generation.is_some()) else { return };
+    /// The bridge has new credentials. Without a generation it kept the old ones and there is nothing to tell; without a
+    /// transport it could not, and only a new session helps.
+    pub(super) fn ice_restarted(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        sid: &str,
+        modified: ConferenceModified,
+        now: Timestamp,
+    ) {
         let conference = self.conferences.get(room);
-        let Some(participant) = conference.and_then(|conference| conference.participant(nick)) else { return };
+        let Some(participant) = conference.and_then(|conference| conference.participant(nick)) else {
+            return;
+        };
         let Session::Active(active) = &participant.session else { return };
-        if active.sid() == sid {
-            let jingle = active.transport_info(&transport.ice);
-            self.send_set(room, nick, jingle);
+        if active.sid() != sid {
+            return;
+        }
+        match modified.endpoints.into_iter().find_map(|endpoint| endpoint.transport) {
+            Some(transport) if transport.ice.generation.is_some() => {
+                let jingle = active.transport_info(&transport.ice);
+                self.send_set(room, nick, jingle);
+            }
+            Some(_) => {}
+            None => self.reinvite(room, nick, now),
         }
     }
 

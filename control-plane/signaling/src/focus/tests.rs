@@ -181,7 +181,8 @@ impl World {
         if let (Some(query), Some("get")) = (discovery, stanza.attribute("type")) {
             assert!(query.attribute("node").is_none_or(|node| node == "https://jitsi.org/jitsi-meet#abc="));
             let Some(features) = self.features.get(&nick) else { return };
-            let features = features.iter().map(|var| Element::new("feature", ns::DISCO_INFO).attr("var", *var));
+            let features =
+                features.iter().map(|var| Element::new("feature", ns::DISCO_INFO).attr("var", *var));
             let query = Element::new("query", ns::DISCO_INFO).with_all(features);
             let answer = iq("result", Some(query)).attr("id", stanza.attribute("id").unwrap_or_default());
             return self.focus.iq_answer(&room(), &nick, &answer, self.now);
@@ -192,7 +193,8 @@ impl World {
             let content = jingle.child("content", jingle_ns::JINGLE);
             let transport = content.and_then(|content| content.child("transport", jingle_ns::ICE_UDP));
             let ufrag = transport.and_then(|transport| transport.attribute("ufrag")).expect("credentials");
-            let endpoint = ufrag.trim_start_matches('u').trim_end_matches("fr").parse().expect("as made by `ready`");
+            let endpoint =
+                ufrag.trim_start_matches('u').trim_end_matches("fr").parse().expect("as made by `ready`");
             self.endpoints.insert(nick.clone(), EndpointId(endpoint));
             let answer = iq("result", None).attr("id", stanza.attribute("id").unwrap_or_default());
             self.focus.iq_answer(&room(), &nick, &answer, self.now);
@@ -209,7 +211,9 @@ impl World {
     fn jingles(&mut self, nick: &str) -> Vec<(String, Element)> {
         let stanzas = self.take(nick);
         let jingles = stanzas.iter().filter_map(|stanza| stanza.child("jingle", jingle_ns::JINGLE));
-        jingles.map(|jingle| (jingle.attribute("action").unwrap_or_default().to_owned(), jingle.clone())).collect()
+        jingles
+            .map(|jingle| (jingle.attribute("action").unwrap_or_default().to_owned(), jingle.clone()))
+            .collect()
     }
 
     fn actions(&mut self, nick: &str) -> Vec<String> {
@@ -243,7 +247,8 @@ impl World {
     }
 
     fn jingle_of(&mut self, nick: &str, sid: &str, action: &str, inside: &str) -> Element {
-        let text = format!("<jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='{sid}'>{inside}</jingle>");
+        let text =
+            format!("<jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='{sid}'>{inside}</jingle>");
         self.request(nick, xml(&text))
     }
 
@@ -308,7 +313,9 @@ fn source(ssrc: u32, name: &str, more: &str) -> String {
 
 fn group(semantics: &str, ssrcs: &[u32]) -> String {
     let members: String = ssrcs.iter().map(|ssrc| format!("<source ssrc='{ssrc}'/>")).collect();
-    format!("<ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' semantics='{semantics}'>{members}</ssrc-group>")
+    format!(
+        "<ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' semantics='{semantics}'>{members}</ssrc-group>"
+    )
 }
 
 /// Three simulcast layers with RTX.
@@ -324,7 +331,8 @@ fn camera(nick: &str, first: u32) -> String {
 /// A screen share as the content of a source-add.
 fn share(nick: &str, first: u32) -> String {
     let name = format!("{nick}-v1");
-    let sources = source(first, &name, "videoType='desktop'") + &source(first + 1, &name, "videoType='desktop'");
+    let sources =
+        source(first, &name, "videoType='desktop'") + &source(first + 1, &name, "videoType='desktop'");
     format!(
         "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>{sources}{}</description></content>",
         group("FID", &[first, first + 1])

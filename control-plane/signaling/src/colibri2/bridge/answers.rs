@@ -62,7 +62,7 @@ impl Bridge {
         let awaited = Awaited { endpoint, index, deadline: now + READY_TIMEOUT };
         let Some(it) = self.conferences.get_mut(&conference) else { return };
         it.answers.0.push_back(Answer { request, answer: Ok(modified), awaited: Some(awaited) });
-        self.deadlines.insert((awaited.deadline, conference));
+        self.deadlines.insert((awaited.deadline, endpoint));
     }
 
     /// The endpoint has a transport now.
@@ -71,9 +71,12 @@ impl Bridge {
         endpoint.local = Some(local);
         let (conference, sctp) = (endpoint.conference, endpoint.sctp());
         let Some(ice) = self.transport_of(id) else { return };
-        if let Some(answer) = self.conferences.get_mut(&conference).and_then(|it| it.answers.awaiting(id)) {
-            let awaited = answer.awaited.take();
-            if let (Ok(modified), Some(awaited)) = (&mut answer.answer, awaited)
+        let answer = self.conferences.get_mut(&conference).and_then(|it| it.answers.awaiting(id));
+        if let Some(answer) = answer
+            && let Some(awaited) = answer.awaited.take()
+        {
+            self.deadlines.remove(&(awaited.deadline, id));
+            if let Ok(modified) = &mut answer.answer
                 && let Some(endpoint) = modified.endpoints.get_mut(awaited.index)
             {
                 endpoint.transport = Some(TransportModified { ice, sctp });
@@ -87,7 +90,9 @@ impl Bridge {
         let Some(conference) = self.endpoints.get(&id).map(|endpoint| endpoint.conference) else { return };
         while let Some(answer) = self.conferences.get_mut(&conference).and_then(|it| it.answers.awaiting(id))
         {
-            answer.awaited = None;
+            if let Some(awaited) = answer.awaited.take() {
+                self.deadlines.remove(&(awaited.deadline, id));
+            }
             answer.answer = Err(error.clone());
         }
         self.release_answers(conference);
@@ -95,23 +100,34 @@ impl Bridge {
 
     /// Gives up on what the media plane has not done in time.
     pub(super) fn give_up_late_answers(&mut self, now: Timestamp) {
-        while let Some((at, conference)) = self.deadlines.first().copied()
+        while let Some((at, id)) = self.deadlines.first().copied()
             && at <= now
         {
             self.deadlines.pop_first();
-            let late: Vec<EndpointId> =
-                self.conferences.get(&conference).map(|it| it.answers.late(now)).unwrap_or_default();
-            for endpoint in late {
-                let text = "the media plane does not answer";
-                let condition = Condition::ServiceUnavailable;
-                self.fail_awaited(
-                    endpoint,
-                    ModifyError { condition, reason: Reason::Unspecified, endpoint: None, text },
-                );
-                self.expire_endpoint(endpoint);
+            let Some(endpoint) = self.endpoints.get(&id) else { continue };
+            let (conference, seated) = (endpoint.conference, endpoint.local.is_some());
+            if seated {
+                // Only an ICE restart is late: the answer without transport says so, and the old transport stays.
+                self.release_without_transport(id, conference);
+                continue;
             }
+            let error = ModifyError {
+                condition: Condition::ServiceUnavailable,
+                reason: Reason::Unspecified,
+                endpoint: None,
+                text: "the media plane does not answer",
+            };
+            self.fail_awaited(id, error);
+            self.expire_endpoint(id);
             self.expire_if_empty(conference);
         }
+    }
+
+    fn release_without_transport(&mut self, id: EndpointId, conference: ConferenceId) {
+        if let Some(answer) = self.conferences.get_mut(&conference).and_then(|it| it.answers.awaiting(id)) {
+            answer.awaited = None;
+        }
+        self.release_answers(conference);
     }
 
     fn release_answers(&mut self, id: ConferenceId) {
@@ -136,10 +152,5 @@ impl Conference {
 impl Answers {
     fn awaiting(&mut self, id: EndpointId) -> Option<&mut Answer> {
         self.0.iter_mut().find(|answer| answer.awaited.is_some_and(|awaited| awaited.endpoint == id))
-    }
-
-    fn late(&self, now: Timestamp) -> Vec<EndpointId> {
-        let awaited = self.0.iter().filter_map(|answer| answer.awaited);
-        awaited.filter(|awaited| awaited.deadline <= now).map(|awaited| awaited.endpoint).collect()
     }
 }

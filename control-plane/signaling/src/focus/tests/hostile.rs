@@ -14,7 +14,7 @@ fn an_unusable_accept_harms_nobody_and_a_usable_one_may_follow() {
         format!("<content name='video'>{}{TRANSPORT}</content>", camera("bob", 1_001)),
         format!("<content name='video'>{}{TRANSPORT}</content>", camera("ann", 2_001)),
         format!("<content name='video'>{}{TRANSPORT}</content>", video.replace("'1003'", "'1001'")),
-        format!("<content name='video'>{}{TRANSPORT}</content>", video.replace("FID", "SIM")),
+        format!("<content name='video'>{}{TRANSPORT}</content>", video.replace("SIM", "FID")),
     ];
     for inside in rows {
         let mut world = World::new(config());
@@ -101,7 +101,9 @@ fn perform(world: &mut World, act: Act) {
         Act::Join(who) => world.join(NICKS[who], if who % 2 == 0 { WEB } else { &WEB[..7] }),
         Act::Leave(who) => world.leave(NICKS[who]),
         Act::Pass(seconds) => world.pass(seconds),
-        Act::Accept(who, base) if has_session(world, who) => drop(world.accept(NICKS[who], 1_000 * (1 + base))),
+        Act::Accept(who, base) if has_session(world, who) => {
+            drop(world.accept(NICKS[who], 1_000 * (1 + base)))
+        }
         Act::Share(who, base) if has_session(world, who) => {
             drop(world.jingle(NICKS[who], "source-add", &share(NICKS[who], 1_000 * (1 + base))));
         }
@@ -110,12 +112,16 @@ fn perform(world: &mut World, act: Act) {
         }
         Act::Restart(who) if has_session(world, who) => {
             let id = world.bridge_session(NICKS[who]);
-            let inside = format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' restart='true'/>");
+            let inside =
+                format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' restart='true'/>");
             drop(world.jingle(NICKS[who], "session-terminate", &inside));
         }
         Act::Lose(who) if has_session(world, who) => {
             let endpoint = world.endpoint(NICKS[who]);
-            world.report(Report::EndpointExpired { endpoint, reason: contract::report::ExpiryReason::Inactive });
+            world.report(Report::EndpointExpired {
+                endpoint,
+                reason: contract::report::ExpiryReason::Inactive,
+            });
         }
         _ => {}
     }

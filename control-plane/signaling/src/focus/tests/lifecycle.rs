@@ -27,6 +27,49 @@ fn a_conference_that_nobody_joins_ends_after_fifteen_seconds() {
 }
 
 #[test]
+fn a_repeated_request_gives_the_joiner_more_time_with_one_timer() {
+    let mut world = World::new(config());
+    let request = ConferenceRequest { room: room(), machine_uid: None, properties: Vec::new() };
+    for _ in 0..3 {
+        world.focus.conference_requested(&request, world.now).expect("room for it");
+        world.pass(10);
+    }
+    assert_eq!(world.focus.timers.len(), 1);
+    assert_eq!(world.focus.snapshot().conferences, 1);
+    world.pass(5);
+    assert_eq!(world.focus.snapshot().conferences, 0);
+}
+
+#[test]
+fn one_who_joins_in_the_last_moment_saves_the_session_even_if_slow_to_tell_its_features() {
+    let mut world = World::meeting(&["ann", "bob"], WEB);
+    world.leave("bob");
+    world.pass(19);
+    world.join_silently("eve");
+    world.pass(30);
+    assert_eq!(world.actions("ann"), [""; 0]);
+    assert_eq!(world.actions("eve"), ["session-initiate"]);
+}
+
+#[test]
+fn what_the_bridge_still_has_under_our_meeting_id_is_expired_and_made_anew() {
+    let mut world = World::new(config());
+    world.join("ann", WEB);
+    let stray = ConferenceModify {
+        meeting_id: world.focus.conferences[&room()].meeting_id.clone(),
+        create: true,
+        ..ConferenceModify::default()
+    };
+    world.focus.bridge.modify(0, &stray, &mut counting(), world.now);
+    world.join("bob", WEB);
+    world.pass(5);
+    assert_eq!(
+        (world.actions("ann"), world.actions("bob")),
+        (vec!["session-initiate".into()], vec!["session-initiate".into()])
+    );
+}
+
+#[test]
 fn a_conference_that_is_joined_does_not_end() {
     let mut world = World::new(config());
     let request = ConferenceRequest { room: room(), machine_uid: None, properties: Vec::new() };
@@ -49,7 +92,10 @@ fn the_one_who_is_left_loses_its_session_after_twenty_seconds_and_gets_another_w
     assert_eq!(action, "session-terminate");
     let reason = jingle.child("reason", jingle_ns::JINGLE).expect("a reason");
     assert!(reason.child("expired", jingle_ns::JINGLE).is_some());
-    assert_eq!(reason.child("text", jingle_ns::JINGLE).map(Element::text).as_deref(), Some("Idle session timeout"));
+    assert_eq!(
+        reason.child("text", jingle_ns::JINGLE).map(Element::text).as_deref(),
+        Some("Idle session timeout")
+    );
     assert!(world.commands.contains(&Command::ExpireEndpoint { endpoint: world.endpoint("ann") }));
     world.join("bob", WEB);
     assert_eq!(world.actions("ann"), ["session-initiate"]);
@@ -74,7 +120,8 @@ fn the_last_to_leave_ends_the_conference_and_frees_everything() {
     assert!(matches!(world.others.last(), Some(Output::DestroyRoom { .. })));
     assert_eq!(world.focus.snapshot(), Snapshot::default());
     assert!(world.focus.meetings.is_empty() && world.focus.asked.is_empty());
-    let expired = world.commands.iter().filter(|command| matches!(command, Command::ExpireEndpoint { .. })).count();
+    let expired =
+        world.commands.iter().filter(|command| matches!(command, Command::ExpireEndpoint { .. })).count();
     assert_eq!(expired, 2);
 }
 
@@ -83,7 +130,8 @@ fn the_first_ordinary_occupant_is_made_owner_and_the_next_when_it_leaves() {
     let mut world = World::new(FocusConfig { hidden_domain: Some("hidden.meet.example".into()), ..config() });
     let jid = FullJid::new("rec@hidden.meet.example/x").expect("an address");
     let presence = Element::new("presence", ns::JABBER_CLIENT);
-    let recorder = Occupant { room: &room(), nick: "rec", real_jid: &jid, presence: &presence, moderator: false };
+    let recorder =
+        Occupant { room: &room(), nick: "rec", real_jid: &jid, presence: &presence, moderator: false };
     world.focus.occupant_joined(&recorder, world.now);
     world.join("ann", WEB);
     world.join("bob", WEB);
@@ -153,7 +201,8 @@ fn an_in_place_ice_restart_tells_new_credentials_with_a_generation() {
     let remote = "192.0.2.1:5".parse().expect("an address");
     world.report(Report::TransportConnected { endpoint: ann, remote });
     let id = world.bridge_session("ann");
-    let inside = format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' ice-restart='true'/>");
+    let inside =
+        format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' ice-restart='true'/>");
     assert_eq!(outcome(&world.jingle("ann", "session-info", &inside)), "result");
     assert!(world.commands.contains(&Command::RestartIce { endpoint: ann }));
     let jingles = world.jingles("ann");
@@ -161,7 +210,10 @@ fn an_in_place_ice_restart_tells_new_credentials_with_a_generation() {
     assert_eq!(action, "transport-info");
     let content = jingle.child("content", jingle_ns::JINGLE).expect("a content");
     let transport = content.child("transport", jingle_ns::ICE_UDP).expect("a transport");
-    assert_eq!((content.attribute("name"), transport.attribute("ice-generation")), (Some("audio"), Some("1")));
+    assert_eq!(
+        (content.attribute("name"), transport.attribute("ice-generation")),
+        (Some("audio"), Some("1"))
+    );
     let setup = transport.child("fingerprint", jingle_ns::DTLS).and_then(|it| it.attribute("setup"));
     assert_eq!(setup, Some("passive"), "the roles are known by now");
 
@@ -174,6 +226,33 @@ fn an_in_place_ice_restart_tells_new_credentials_with_a_generation() {
     assert_eq!(world.commands, [], "of another generation");
     world.jingle("ann", "transport-info", &told(1));
     assert!(matches!(world.commands.as_slice(), [Command::SetTransport { .. }]));
+}
+
+#[test]
+fn an_in_place_restart_that_the_bridge_cannot_make_becomes_a_new_session() {
+    let mut world = World::meeting(&["ann", "bob"], WEB);
+    let ann = world.endpoint("ann");
+    let remote = "192.0.2.1:5".parse().expect("an address");
+    world.report(Report::TransportConnected { endpoint: ann, remote });
+    world.seating = false;
+    let id = world.bridge_session("ann");
+    let inside =
+        format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' ice-restart='true'/>");
+    world.jingle("ann", "session-info", &inside);
+    world.seating = true;
+    world.pass(10);
+    assert_eq!(world.actions("ann"), ["session-terminate", "session-initiate"]);
+}
+
+#[test]
+fn an_in_place_restart_before_the_first_connection_changes_nothing() {
+    let mut world = World::meeting(&["ann", "bob"], WEB);
+    let id = world.bridge_session("ann");
+    let inside =
+        format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' ice-restart='true'/>");
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &inside)), "result");
+    assert_eq!((world.actions("ann").len(), world.commands.len()), (0, 0));
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &inside)), "resource-constraint");
 }
 
 #[test]
@@ -231,7 +310,9 @@ fn a_client_that_refuses_the_offer_is_left_alone() {
 #[test]
 fn mutes_are_checked_and_passed_to_the_client() {
     let mute = |target: &str, value: &str| {
-        Element::new("mute", jingle_ns::MUTE_AUDIO).attr("jid", format!("{}/{target}", room())).with_text(value)
+        Element::new("mute", jingle_ns::MUTE_AUDIO)
+            .attr("jid", format!("{}/{target}", room()))
+            .with_text(value)
     };
     let rows = [
         ("ann", "bob", "true", "result", 1),

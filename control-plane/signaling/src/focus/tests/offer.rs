@@ -39,7 +39,10 @@ fn the_offer_has_the_contents_and_the_bundle_of_a_stock_offer() {
     let names: Vec<_> = contents(&jingle).iter().map(|content| content.attribute("name")).collect();
     assert_eq!(names, [Some("audio"), Some("video"), Some("data")]);
     for content in contents(&jingle) {
-        assert_eq!((content.attribute("creator"), content.attribute("senders")), (Some("initiator"), Some("both")));
+        assert_eq!(
+            (content.attribute("creator"), content.attribute("senders")),
+            (Some("initiator"), Some("both"))
+        );
         let description = content.child("description", jingle_ns::RTP).expect("a description");
         assert!(description.child("rtcp-mux", jingle_ns::RTP).is_some(), "read only inside the description");
     }
@@ -67,12 +70,16 @@ fn all_contents_carry_the_same_transport_and_data_the_sctp_map() {
     assert_eq!(fingerprint.attribute("setup"), Some("actpass"));
     assert!(fingerprint.text().starts_with("9A:9A:"));
 
-    let url = transports[0].child("web-socket", jingle_ns::COLIBRI).and_then(|it| it.attribute("url")).expect("a URL");
+    let url = transports[0]
+        .child("web-socket", jingle_ns::COLIBRI)
+        .and_then(|it| it.attribute("url"))
+        .expect("a URL");
     let rest = url.strip_prefix("wss://meet.example/colibri-ws/default/").expect("the configured base");
     let (path, password) = rest.split_once("?pwd=").expect("a password");
     let (conference, endpoint) = path.split_once('/').expect("conference and endpoint");
     assert_eq!((endpoint, password.len()), ("ann", 24));
-    let authorized = |conference, endpoint, password| world.focus.authorize_channel(conference, endpoint, password);
+    let authorized =
+        |conference, endpoint, password| world.focus.authorize_channel(conference, endpoint, password);
     assert_eq!(authorized(conference, "ann", password), Some(world.endpoint("ann")));
     assert_eq!(authorized(conference, "bob", password), None);
     assert_eq!(authorized(conference, "ann", ""), None);
@@ -87,9 +94,15 @@ fn the_bridge_s_own_sources_are_always_offered_and_with_rewriting_nothing_else()
     assert_eq!(sources.as_object().map(|owners| owners.len()), Some(1));
     let jvb = sources["jvb"].as_array().expect("an array");
     assert_eq!(jvb.len(), 3);
-    assert_eq!((&jvb[0][0]["n"], &jvb[0][0]["m"]), (&"jvb-v0".into(), &"mixedmslabel mixedlabelvideo0".into()));
+    assert_eq!(
+        (&jvb[0][0]["n"], &jvb[0][0]["m"]),
+        (&"jvb-v0".into(), &"mixedmslabel mixedlabelvideo0".into())
+    );
     assert_eq!(jvb[1], serde_json::json!([]));
-    assert_eq!((&jvb[2][0]["n"], &jvb[2][0]["m"]), (&"jvb-a0".into(), &"mixedmslabel mixedlabelaudio0".into()));
+    assert_eq!(
+        (&jvb[2][0]["n"], &jvb[2][0]["m"]),
+        (&"jvb-a0".into(), &"mixedmslabel mixedlabelaudio0".into())
+    );
     assert!(jvb[0][0]["s"].is_u64() && jvb[2][0]["s"].is_u64() && jvb[0][0]["s"] != jvb[2][0]["s"]);
 }
 
@@ -99,7 +112,9 @@ fn each_offer_has_its_own_sid_bridge_session_and_credentials() {
     world.join("ann", WEB);
     world.join("bob", WEB);
     let offers = [offer(&mut world, "ann"), offer(&mut world, "bob")];
-    let of = |read: fn(&Element) -> Option<&str>| offers.each_ref().map(|jingle| read(jingle).expect("present").to_owned());
+    let of = |read: fn(&Element) -> Option<&str>| {
+        offers.each_ref().map(|jingle| read(jingle).expect("present").to_owned())
+    };
     let read: [fn(&Element) -> Option<&str>; 3] = [
         |jingle| jingle.attribute("sid"),
         |jingle| jingle.child("bridge-session", ns::FOCUS)?.attribute("id"),
@@ -120,7 +135,10 @@ fn an_old_client_gets_no_data_content_no_rtx_and_xml_sources() {
     let names: Vec<_> = contents(&jingle).iter().map(|content| content.attribute("name")).collect();
     assert_eq!(names, [Some("audio"), Some("video")]);
     let text = jingle.to_string();
-    assert!(!text.contains("'rtx'") && !text.contains("transport-cc") && !text.contains("json-message"), "{text}");
+    assert!(
+        !text.contains("'rtx'") && !text.contains("transport-cc") && !text.contains("json-message"),
+        "{text}"
+    );
     assert!(text.contains("<parameter name='msid' value='mixedmslabel mixedlabelaudio0'/>"), "{text}");
     assert!(text.contains("<ssrc-info xmlns='http://jitsi.org/jitmeet' owner='jvb'/>"), "{text}");
 }
@@ -184,6 +202,10 @@ fn participants_beyond_the_number_in_the_request_start_muted_once() {
     let muted = offer(&mut world, "bob").child("startmuted", jingle_ns::START_MUTED).cloned().expect("muted");
     assert_eq!((muted.attribute("audio"), muted.attribute("video")), (Some("true"), Some("false")));
     let id = world.bridge_session("bob");
-    world.jingle("bob", "session-terminate", &format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' restart='true'/>"));
+    world.jingle(
+        "bob",
+        "session-terminate",
+        &format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' restart='true'/>"),
+    );
     assert!(offer(&mut world, "bob").child("startmuted", jingle_ns::START_MUTED).is_none());
 }

@@ -12,7 +12,8 @@ fn an_accept_sets_transport_fingerprint_and_sources() {
     let ann = world.endpoint("ann");
     let Some(Command::SetTransport { endpoint, remote }) = world.commands.first() else { panic!() };
     assert_eq!((*endpoint, remote.ufrag.as_str()), (ann, "Zk4+"));
-    let Some(association::Command::SetRemote { endpoint, fingerprints, setup }) = world.associations.first() else {
+    let Some(association::Command::SetRemote { endpoint, fingerprints, setup }) = world.associations.first()
+    else {
         panic!("{:?}", world.associations)
     };
     assert_eq!((*endpoint, fingerprints.len(), *setup), (ann, 1, association::Setup::Active));
@@ -45,7 +46,10 @@ fn without_rewriting_an_added_source_is_told_to_all_others_in_the_compact_form()
     for other in ["bob", "eve"] {
         let jingles = world.jingles(other);
         let [(action, jingle)] = jingles.as_slice() else { panic!("{jingles:?}") };
-        assert_eq!((action.as_str(), jingle.attribute("sid")), ("source-add", Some(world.sid(other).as_str())));
+        assert_eq!(
+            (action.as_str(), jingle.attribute("sid")),
+            ("source-add", Some(world.sid(other).as_str()))
+        );
         let expected = serde_json::json!({"ann": [
             [{"s": 9000, "n": "ann-v1", "m": "ann-v1 t", "v": "d"}, {"s": 9001, "n": "ann-v1", "m": "ann-v1 t", "v": "d"}],
             [["f", 9000, 9001]],
@@ -59,7 +63,11 @@ fn without_rewriting_an_added_source_is_told_to_all_others_in_the_compact_form()
 
     assert_eq!(outcome(&world.jingle("ann", "source-remove", &share("ann", 9_000))), "result");
     assert_eq!(world.actions("bob"), ["source-remove"]);
-    assert_eq!(outcome(&world.jingle("ann", "source-add", &share("ann", 9_000))), "result", "published again");
+    assert_eq!(
+        outcome(&world.jingle("ann", "source-add", &share("ann", 9_000))),
+        "result",
+        "published again"
+    );
 }
 
 #[test]
