@@ -188,8 +188,7 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   private async setAnswer(plain: string): Promise<void> {
-    const camera = this.own.get('v0');
-    const widened = camera === undefined || !this.wantsSimulcast() ? plain : addSimulcast(plain, camera.mid, Math.random);
+    const widened = this.wantsSimulcast() ? addSimulcast(plain, VIDEO_MID, Math.random) : plain;
     try {
       await this.pc.setLocalDescription({ type: 'answer', sdp: widened });
     } catch (error) {

@@ -7,13 +7,14 @@ export const LAYERS = 3;
 
 /**
  * Turns the single SSRC of the m-line `mid` into three with a SIM group, each with its FID partner.
- * The answer is returned unchanged where there is nothing to widen: not sending, or already grouped.
+ * Chromium fixes the number of streams with the first answer that names the SSRC, even while the line only receives,
+ * so lines are widened whatever their direction. Without an SSRC, or grouped already, the answer stays as it is.
  */
 export function addSimulcast(sdp: string, mid: string, random: () => number): string {
   const sections = sdp.split(/(?=^m=)/m);
   const index = sections.findIndex((section) => new RegExp(`^a=mid:${mid}\\s*$`, 'm').test(section));
   const section = sections[index];
-  if (section === undefined || /^a=ssrc-group:SIM /m.test(section) || !/^a=(sendrecv|sendonly)\s*$/m.test(section)) return sdp;
+  if (section === undefined || /^a=ssrc-group:SIM /m.test(section)) return sdp;
   const first = /^a=ssrc:(\d+) /m.exec(section);
   const cname = /^a=ssrc:\d+ cname:(\S+)/m.exec(section)?.[1];
   if (first === null || cname === undefined) return sdp;

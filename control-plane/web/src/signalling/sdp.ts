@@ -90,9 +90,19 @@ export function orderPayloadTypes(payloadTypes: PayloadType[], preferred: string
   return payloadTypes.map((payload, index) => ({ payload, index })).sort((a, b) => rank(a.payload) - rank(b.payload) || a.index - b.index).map(({ payload }) => payload);
 }
 
+/** A retransmission type whose codec is not offered makes the browser refuse the whole offer. */
+function withoutOrphans(payloadTypes: PayloadType[]): PayloadType[] {
+  return payloadTypes.filter((payload) => {
+    if (payload.name.toLowerCase() !== 'rtx') return true;
+    const apt = payload.parameters.find((parameter) => parameter.name === 'apt');
+    return payloadTypes.some((other) => String(other.id) === apt?.value);
+  });
+}
+
 function mediaSection(offer: Offer, content: Content, line: Line, preferred: string[]): string[] {
   const transport = offer.transport;
-  const payloads = line.kind === 'video' ? orderPayloadTypes(content.payloadTypes, preferred) : content.payloadTypes;
+  const usable = withoutOrphans(content.payloadTypes);
+  const payloads = line.kind === 'video' ? orderPayloadTypes(usable, preferred) : usable;
   const head =
     line.kind === 'application'
       ? 'm=application 9 UDP/DTLS/SCTP webrtc-datachannel'
