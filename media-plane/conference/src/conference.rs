@@ -483,3 +483,6 @@ fn source_event(source: &mut Source) -> Option<Event> {
     let told = core::mem::replace(&mut source.demand_told, max_height);
     (told != max_height).then_some(Event::Demand { source: id, max_height })
 }
+
+#[cfg(test)]
+mod tests;
