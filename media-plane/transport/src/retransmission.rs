@@ -31,61 +31,144 @@ pub struct Record {
     pub(crate) tag: [u8; 4],
     /// When it was sealed; also its absolute send time.
     pub(crate) sealed: Timestamp,
-    /// Last sent.
-    pub(crate) sent: Timestamp,
-    /// How often it was sent again.
-    pub(crate) resent: u8,
     /// Length on the wire.
     pub(crate) len: u16,
+}
+
+/// A record as it is kept, small because a receiver has hundreds for each stream.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    token: u64,
+    index: u64,
+    sealed: Timestamp,
+    patch: Patch,
+    timestamp: u32,
+    tag: [u8; 4],
+    /// Microseconds from sealing to the last resend.
+    resent_after: u32,
+    /// 0 where nothing is kept.
+    len: u16,
+    transport_cc: u16,
+    numbered: bool,
+    marker: bool,
+    payload_type: u8,
+    padding: u8,
+    /// How often it was sent again.
+    resent: u8,
+}
+
+const _: () = assert!(size_of::<Kept>() <= 64, "a cache line each");
+
+impl Kept {
+    const NONE: Kept = Kept {
+        token: 0,
+        index: 0,
+        sealed: Timestamp::ZERO,
+        patch: Patch::None,
+        timestamp: 0,
+        tag: [0; 4],
+        resent_after: 0,
+        len: 0,
+        transport_cc: 0,
+        numbered: false,
+        marker: false,
+        payload_type: 0,
+        padding: 0,
+        resent: 0,
+    };
+
+    fn new(record: &Record) -> Kept {
+        Kept {
+            token: record.token,
+            index: record.index,
+            sealed: record.sealed,
+            patch: record.patch,
+            timestamp: record.header.timestamp,
+            tag: record.tag,
+            resent_after: 0,
+            len: record.len,
+            transport_cc: record.transport_cc.unwrap_or_default(),
+            numbered: record.transport_cc.is_some(),
+            marker: record.header.marker,
+            payload_type: record.header.payload_type,
+            padding: record.padding,
+            resent: 0,
+        }
+    }
+
+    fn record(&self, ssrc: u32) -> Record {
+        let header = Header {
+            marker: self.marker,
+            payload_type: self.payload_type,
+            sequence: self.index as u16,
+            timestamp: self.timestamp,
+            ssrc,
+        };
+        Record {
+            token: self.token,
+            header,
+            patch: self.patch,
+            index: self.index,
+            padding: self.padding,
+            transport_cc: self.numbered.then_some(self.transport_cc),
+            tag: self.tag,
+            sealed: self.sealed,
+            len: self.len,
+        }
+    }
 }
 
 /// The last packets of one stream, by SRTP index modulo its length.
 #[derive(Debug)]
 pub(crate) struct History {
-    records: Box<[Option<Record>]>,
+    kept: Box<[Kept]>,
 }
 
 impl History {
     pub(crate) fn new(packets: usize) -> History {
         let len = if packets == 0 { 0 } else { packets.next_power_of_two() };
-        History { records: vec![None; len].into_boxed_slice() }
+        History { kept: vec![Kept::NONE; len].into_boxed_slice() }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.records.fill(None);
+        self.kept.fill(Kept::NONE);
     }
 
-    pub(crate) fn insert(&mut self, record: Record) {
+    pub(crate) fn insert(&mut self, record: &Record) {
         let Some(at) = self.position(record.index) else { return };
         // A late packet does not displace a newer one.
-        if self.records[at].is_none_or(|known| known.index < record.index) {
-            self.records[at] = Some(record);
+        if self.kept[at].len == 0 || self.kept[at].index < record.index {
+            self.kept[at] = Kept::new(record);
         }
     }
 
     /// The packet with this index if it may be sent again now; it then counts as sent.
     pub(crate) fn take(
         &mut self,
+        ssrc: u32,
         index: u64,
         round_trip_us: Option<u32>,
         budget: &mut Budget,
         now: Timestamp,
     ) -> Option<Record> {
         let at = self.position(index)?;
-        let record = self.records[at].as_mut().filter(|record| record.index == index)?;
-        if record.resent >= RESENDS_MAX || now.since(record.sealed) > RETRANSMISSION_AGE {
+        let kept = &mut self.kept[at];
+        let age = now.since(kept.sealed);
+        if kept.len == 0 || kept.index != index || kept.resent >= RESENDS_MAX || age > RETRANSMISSION_AGE {
             return None;
         }
-        if now.since(record.sent) < spacing(round_trip_us, record.resent) || !budget.spend(record.len, now) {
+        let waited = age.saturating_sub(Duration::from_micros(u64::from(kept.resent_after)));
+        if waited < spacing(round_trip_us, kept.resent) || !budget.spend(kept.len, now) {
             return None;
         }
-        record.resent += 1;
-        record.sent = now;
-        Some(*record)
+        kept.resent += 1;
+        // At most a second: see the age above.
+        kept.resent_after = age.as_micros() as u32;
+        Some(kept.record(ssrc))
     }
 
     fn position(&self, index: u64) -> Option<usize> {
-        (!self.records.is_empty()).then(|| index as usize & (self.records.len() - 1))
+        (!self.kept.is_empty()).then(|| index as usize & (self.kept.len() - 1))
     }
 }
 
@@ -155,8 +238,6 @@ mod tests {
             transport_cc: None,
             tag: [0; 4],
             sealed: at,
-            sent: at,
-            resent: 0,
             len: 1_000,
         }
     }
@@ -165,9 +246,10 @@ mod tests {
     fn a_packet_is_sent_again_once_a_round_trip_and_four_times_in_all() {
         let mut history = History::new(16);
         let mut budget = Budget::new(ms(0));
-        history.insert(record(3, ms(0)));
-        let times: Vec<u64> =
-            (0..2_000).filter(|&at| history.take(3, Some(100_000), &mut budget, ms(at)).is_some()).collect();
+        history.insert(&record(3, ms(0)));
+        let times: Vec<u64> = (0..2_000)
+            .filter(|&at| history.take(1, 3, Some(100_000), &mut budget, ms(at)).is_some())
+            .collect();
         assert_eq!(times, [90, 180, 270, 360]);
     }
 
@@ -175,23 +257,23 @@ mod tests {
     fn a_packet_of_more_than_a_second_ago_is_gone() {
         let mut history = History::new(16);
         let mut budget = Budget::new(ms(0));
-        history.insert(record(3, ms(0)));
-        assert!(history.take(3, None, &mut budget, ms(1_001)).is_none());
-        assert!(history.take(3, None, &mut budget, ms(1_000)).is_some());
-        assert!(history.take(4, None, &mut budget, ms(1_000)).is_none(), "never sent");
+        history.insert(&record(3, ms(0)));
+        assert!(history.take(1, 3, None, &mut budget, ms(1_001)).is_none());
+        assert!(history.take(1, 3, None, &mut budget, ms(1_000)).is_some());
+        assert!(history.take(1, 4, None, &mut budget, ms(1_000)).is_none(), "never sent");
     }
 
     #[test]
     fn newer_packets_displace_older_ones_and_not_the_reverse() {
         let mut history = History::new(16);
         let mut budget = Budget::new(ms(0));
-        history.insert(record(17, ms(0)));
-        history.insert(record(1, ms(0)));
-        assert!(history.take(1, None, &mut budget, ms(1)).is_none());
-        assert!(history.take(17, None, &mut budget, ms(1)).is_some());
+        history.insert(&record(17, ms(0)));
+        history.insert(&record(1, ms(0)));
+        assert!(history.take(1, 1, None, &mut budget, ms(1)).is_none());
+        assert!(history.take(1, 17, None, &mut budget, ms(1)).is_some());
         let mut none = History::new(0);
-        none.insert(record(1, ms(0)));
-        assert!(none.take(1, None, &mut budget, ms(1)).is_none());
+        none.insert(&record(1, ms(0)));
+        assert!(none.take(1, 1, None, &mut budget, ms(1)).is_none());
     }
 
     #[test]

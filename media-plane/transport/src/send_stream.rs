@@ -91,8 +91,12 @@ pub struct SendStream {
 const REPORTS_MAX: usize = 4;
 
 impl SendStream {
-    /// Packets that a video stream remembers for retransmission: a second of 8 Mbit/s.
+    /// Packets that a video stream may usefully remember: a second of 8 Mbit/s, beyond which nothing is sent again. A
+    /// record takes 64 bytes, so streams of less than 2 Mbit/s should get [`SendStream::HISTORY_SMALL`].
     pub const HISTORY: usize = 1_024;
+
+    /// A second of 2 Mbit/s: enough for a thumbnail or a stream of middle size.
+    pub const HISTORY_SMALL: usize = 256;
 
     /// `history` packets are remembered, rounded up to a power of two; 0 for none (audio).
     pub fn new(

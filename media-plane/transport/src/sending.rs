@@ -72,7 +72,7 @@ impl Transport {
         let (len, tag) = plan.write(session, &self.extensions, packet, out)?;
         stream.note_sent(index, packet.payload.len());
         if let Some(token) = packet.retransmission_token {
-            stream.history.insert(Record {
+            stream.history.insert(&Record {
                 token,
                 header: packet.header,
                 patch: packet.patch,
@@ -81,8 +81,6 @@ impl Transport {
                 transport_cc: plan.transport_cc,
                 tag,
                 sealed: now,
-                sent: now,
-                resent: 0,
                 len: len as u16,
             });
         }
@@ -99,7 +97,7 @@ impl Transport {
         let highest = stream.used.highest()?;
         // Half a span around the highest; what lies ahead of it was never sent.
         let index = wire::sequence::unwrap_u16(highest, sequence);
-        let record = stream.history.take(index, round_trip_us, &mut self.budget, now);
+        let record = stream.history.take(ssrc, index, round_trip_us, &mut self.budget, now);
         self.statistics.retransmissions_refused += u64::from(record.is_none());
         record
     }
