@@ -1,3 +1,4 @@
+use contract::session::{Candidate, CandidateKind};
 use contract::{DropReason, Duration, Timestamp};
 use wire::stun::{Class, Integrity, Message, Writer};
 
@@ -438,4 +439,26 @@ fn no_answer_is_longer_than_its_question() {
         }
     }
     assert!(questions.len() > 4);
+}
+
+#[test]
+fn a_relayed_path_waits_for_a_direct_one() {
+    for (kind, at_least) in [(CandidateKind::Relayed, 800), (CandidateKind::ServerReflexive, 0)] {
+        let mut world = World::new();
+        world.signal();
+        let candidate = Candidate { kind, ..host(world.addresses[CLIENT]) };
+        world.sides[SERVER].add_candidates(&[candidate], at(1_000));
+        world.run_until(at(5_000));
+        let (when, _) = world.events[SERVER].iter().find(|(_, event)| connected(event)).unwrap();
+        let waited = when.since(at(1_000));
+        assert!(waited >= Duration::from_millis(at_least), "{kind:?} {waited:?}");
+        assert!(waited <= Duration::from_millis(at_least + 200), "{kind:?} {waited:?}");
+    }
+}
+
+#[test]
+fn the_state_of_an_idle_endpoint_is_small() {
+    let pairs = 100 * size_of::<super::check::Pair>();
+    let bytes = size_of::<crate::Transport>() + pairs;
+    assert!(bytes <= 48 * 1024, "{bytes} of which {pairs} for pairs");
 }
