@@ -1,0 +1,127 @@
+//! A model camera: VP8 simulcast with temporal layers, and packets that say what they are.
+
+use wire::rtp::Header;
+
+/// What the body of each model packet says: from this a receiver knows what it really got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Source number, unique in the run.
+    pub source: u64,
+    /// Frames since the camera began.
+    pub frame: u32,
+    /// Simulcast encoding.
+    pub encoding: u8,
+    /// Temporal layer.
+    pub temporal: u8,
+    /// Key frame.
+    pub key: bool,
+    /// First and last packet of its frame.
+    pub first: bool,
+    /// Last packet of its frame.
+    pub last: bool,
+}
+
+impl Label {
+    /// Bytes of a label.
+    pub const LEN: usize = 24;
+
+    /// Append to a payload.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"SLUICE!!");
+        out.extend_from_slice(&self.source.to_be_bytes());
+        out.extend_from_slice(&self.frame.to_be_bytes());
+        out.extend_from_slice(&[self.encoding, self.temporal, u8::from(self.key), u8::from(self.first) | u8::from(self.last) << 1]);
+    }
+
+    /// Read from a payload behind its descriptor.
+    pub fn read(body: &[u8]) -> Option<Label> {
+        let at = body.windows(8).position(|window| window == b"SLUICE!!")?;
+        let label = body.get(at + 8..at + Label::LEN)?;
+        Some(Label {
+            source: u64::from_be_bytes(label[..8].try_into().ok()?),
+            frame: u32::from_be_bytes(label[8..12].try_into().ok()?),
+            encoding: label[12],
+            temporal: label[13],
+            key: label[14] != 0,
+            first: label[15] & 1 != 0,
+            last: label[15] & 2 != 0,
+        })
+    }
+}
+
+/// One encoding of a model camera.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    /// Media SSRC.
+    pub ssrc: u32,
+    encoding: u8,
+    sequence: u16,
+    timestamp: u32,
+    picture_id: u16,
+    tl0: u8,
+    frame: u32,
+    packets_per_frame: usize,
+    /// The next frame must be a key frame.
+    pub key_frame_wanted: bool,
+    /// Frames are produced (the client obeys its sender constraints).
+    pub active: bool,
+}
+
+impl Encoder {
+    /// An encoding whose numbers begin at arbitrary places, near their wraps.
+    pub fn new(ssrc: u32, encoding: u8, seed: u64) -> Encoder {
+        Encoder {
+            ssrc,
+            encoding,
+            sequence: 65_000u16.wrapping_add(seed as u16 & 1_023),
+            timestamp: u32::MAX - (seed as u32 & 0xF_FFFF),
+            picture_id: 0x7F00 | (seed as u16 & 0xFF),
+            tl0: seed as u8,
+            frame: 0,
+            packets_per_frame: 1 << encoding,
+            key_frame_wanted: true,
+            active: true,
+        }
+    }
+
+    /// The packets of the next frame: header and plaintext payload each.
+    pub fn frame(&mut self, source: u64) -> Vec<(Header, Vec<u8>)> {
+        let key = std::mem::take(&mut self.key_frame_wanted);
+        let temporal = if key { 0 } else { [0u8, 2, 1, 2][self.frame as usize % 4] };
+        self.frame += 1;
+        self.picture_id = (self.picture_id + 1) & 0x7FFF;
+        if temporal == 0 {
+            self.tl0 = self.tl0.wrapping_add(1);
+        }
+        self.timestamp = self.timestamp.wrapping_add(3_000);
+        let packets = if key { self.packets_per_frame * 2 } else { self.packets_per_frame };
+        (0..packets).map(|packet| self.packet(source, key, temporal, packet == 0, packet + 1 == packets)).collect()
+    }
+
+    fn packet(&mut self, source: u64, key: bool, temporal: u8, first: bool, last: bool) -> (Header, Vec<u8>) {
+        let [high, low] = self.picture_id.to_be_bytes();
+        let mut payload = vec![0x80 | u8::from(first) << 4, 0xE0, 0x80 | high, low, self.tl0, temporal << 6 | 0x20];
+        if first {
+            // RFC 7741 §4.3: frame tag, and for key frames start code, width and height.
+            payload.extend_from_slice(&[u8::from(!key) | 0x10, 0, 0]);
+            if key {
+                let height = 180u16 << self.encoding;
+                let width = 320u16 << self.encoding;
+                payload.extend_from_slice(&[0x9D, 0x01, 0x2A]);
+                payload.extend_from_slice(&width.to_le_bytes());
+                payload.extend_from_slice(&height.to_le_bytes());
+            }
+        }
+        Label { source, frame: self.frame, encoding: self.encoding, temporal, key, first, last }.write(&mut payload);
+        payload.resize(600 + 200 * usize::from(self.encoding), 0xAB);
+        self.sequence = self.sequence.wrapping_add(1);
+        let header = Header {
+            marker: last,
+            payload_type: 100,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        };
+        (header, payload)
+    }
+}
