@@ -75,11 +75,12 @@ fn two_clients_meet_and_one_leaves() {
         Ann < <presence xmlns='jabber:client' from='{{room}}/focus' to='{{Ann}}'>{muc_user}<item affiliation='owner' role='moderator' jid='focus@auth.meet.example/focus'/></x>*</presence>
         Ann < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Ann}}'>{muc_user}<item affiliation='none' role='participant' jid='{{Ann}}'/><status code='100'/><status code='110'/></x>{ann}
         Ann < <message xmlns='jabber:client' type='groupchat' from='{{room}}' to='{{Ann}}'><subject/></message>
+        Ann < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Ann}}'>{muc_user}<item affiliation='owner' role='moderator' jid='{{Ann}}'/><status code='110'/></x>{ann}
+        Ann <
         "
     ));
     world.run(
         "
-        forget
         Ann > <iq type='get' to='{room}' id='d1' xmlns='jabber:client'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>
         Ann < <iq xmlns='jabber:client' from='{room}' to='{Ann}' id='d1' type='result'><query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text' name='standup'/><feature var='http://jabber.org/protocol/muc'/><feature var='muc_nonanonymous'/><feature var='muc_open'/><feature var='muc_unsecured'/><x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#roominfo</value></field><field var='muc#roominfo_meetingId'><value>*-*-4*-*-*</value></field></x></query></iq>
         Ann <
@@ -90,7 +91,7 @@ fn two_clients_meet_and_one_leaves() {
     world.run(&format!(
         "
         Bob < <presence xmlns='jabber:client' from='{{room}}/focus' to='{{Bob}}'>{muc_user}<item affiliation='owner' role='moderator' jid='focus@auth.meet.example/focus'/></x>*</presence>
-        Bob < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Bob}}'>{muc_user}<item affiliation='*' role='*' jid='{{Ann}}'/></x>{ann}
+        Bob < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Bob}}'>{muc_user}<item affiliation='owner' role='moderator' jid='{{Ann}}'/></x>{ann}
         Bob < <presence xmlns='jabber:client' from='{{room}}/{{Bob.nick}}' to='{{Bob}}'>{muc_user}<item affiliation='none' role='participant' jid='{{Bob}}'/><status code='100'/><status code='110'/></x>{bob}
         Bob < <message xmlns='jabber:client' type='groupchat' from='{{room}}' to='{{Bob}}'><subject/></message>
         Bob <
