@@ -56,7 +56,11 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn timeout(&self) -> Timestamp {
+    /// When something is due. Without receivers there is no more to say than that nobody wants anything.
+    pub(crate) fn timeout(&self, has_receivers: bool) -> Timestamp {
+        if !has_receivers {
+            return self.demand_at;
+        }
         self.at.min(self.layers_at).min(self.demand_at)
     }
 
@@ -145,12 +149,10 @@ impl Conference {
         let Some(receiver) = receivers.get_mut(usize::from(index)).and_then(Option::as_deref_mut) else {
             return;
         };
-        lend_slots(receiver, sources, &priorities, now);
+        let lost = lend_slots(receiver, index, sources, &priorities, now);
         let plans = make_plans(&self.config, receiver, sources, &priorities, now);
         let changed = apply(receiver, index, sources, &plans, &mut self.source_news, now);
-        if changed {
-            receiver.forwarded_changed = true;
-        }
+        receiver.forwarded_changed |= changed || lost;
         if receiver.wanted != priorities.wanted {
             receiver.wanted = priorities.wanted;
             self.schedule.note_demand(now);
@@ -213,23 +215,32 @@ impl Storage {
     }
 }
 
-/// Slots for all that is wanted and, with SSRC rewriting, for what may be wanted next.
+/// Slots for all that is wanted and, with SSRC rewriting, for what may be wanted next. Returns whether a source that was being
+/// forwarded lost its slot.
 fn lend_slots(
     receiver: &mut Receiver,
-    sources: &[Option<Box<Source>>],
+    index: u16,
+    sources: &mut [Option<Box<Source>>],
     priorities: &Priorities,
     now: Timestamp,
-) {
+) -> bool {
+    let rewriting = receiver.rewriting;
     let wanted = priorities.wanted.iter().map(|wanted| wanted.source);
-    let spare = priorities.spare.iter().copied().filter(|_| receiver.rewriting);
+    let spare = priorities.spare.iter().copied().filter(|_| rewriting);
     let keep = |at: u16| {
         priorities.spare.contains(&at) || priorities.wanted.iter().any(|wanted| wanted.source == at)
     };
+    let mut lost = false;
     for at in wanted.chain(spare) {
-        if let Some(source) = sources.get(usize::from(at)).and_then(Option::as_deref) {
-            receiver.video.lend(tenant(source, at), now, keep);
+        let Some(source) = sources.get(usize::from(at)).and_then(Option::as_deref) else { continue };
+        let (_, evicted) = receiver.video.lend(tenant(source, at), now, keep);
+        let evicted = evicted.and_then(|at| sources.get_mut(usize::from(at))?.as_deref_mut());
+        if let Some(evicted) = evicted {
+            lost |= evicted.interested.contains(index);
+            evicted.interested.remove(index);
         }
     }
+    lost
 }
 
 fn make_plans(
@@ -278,14 +289,6 @@ fn apply(
         source.interested.set(index, target.is_some());
         if let Some(encoding) = slot.projection.key_frame_wanted() {
             ask_for(&mut slot.requests, source, tenant.index, encoding, news, now);
-        }
-    }
-    // Sources that lost their slot.
-    for (at, source) in sources.iter_mut().enumerate() {
-        let Some(source) = source.as_mut().filter(|source| source.media == Media::Video) else { continue };
-        if source.interested.contains(index) && receiver.video.of_source(at as u16).is_none() {
-            source.interested.remove(index);
-            changed = true;
         }
     }
     changed

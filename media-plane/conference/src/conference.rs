@@ -350,9 +350,7 @@ impl Conference {
 
     /// When [`Conference::handle_timeout`] wants to be called; [`Timestamp::NEVER`] if not at all.
     pub fn poll_timeout(&self) -> Timestamp {
-        let idle = self.storage.receiver_ids.is_empty();
-        let schedule = if idle { Timestamp::NEVER } else { self.schedule.timeout() };
-        schedule.min(self.speech.timeout())
+        self.schedule.timeout(!self.storage.receiver_ids.is_empty()).min(self.speech.timeout())
     }
 
     /// Do what is due: speech decisions, allocations. Bounded work; call again if the timeout is still past.
@@ -367,7 +365,7 @@ impl Conference {
                 self.note_speaker(now);
             }
         }
-        if self.schedule.timeout() <= now {
+        if self.schedule.timeout(!self.storage.receiver_ids.is_empty()) <= now {
             self.allot(now);
         }
     }

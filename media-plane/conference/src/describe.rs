@@ -330,3 +330,105 @@ fn heights(sizes: &[(u16, u16)]) -> [u16; SPATIAL_LAYERS_MAX] {
     }
     heights
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXTENSIONS: ExtensionIds = ExtensionIds {
+        audio_level: None,
+        absolute_send_time: None,
+        transport_cc: None,
+        mid: None,
+        rid: None,
+        dependency_descriptor: Some(12),
+        video_orientation: None,
+        allow_mixed: true,
+    };
+
+    /// Start, not end, template 5, frame 258, with a structure: L1T2, two decode targets, one chain, 320 x 180.
+    const KEY_FRAME: &[&str] = &[
+        "1 0 000101 0000000100000010",
+        "10000",
+        "000101 00001",        // template offset 5, two targets
+        "00 01 11",            // layers of the templates: 0/0, 0/0, 0/1
+        "10 10 10 10 00 01",   // targets of each template: SS SS -D
+        "0 1 0001 0 1 0000 0", // differences: none, 2, 1
+        "10",                  // one chain
+        "0000 0010 0001",      // chain differences
+        "1",
+        "0000000100111111 0000000010110011",
+    ];
+
+    fn bytes(text: &[&str]) -> Vec<u8> {
+        let digits: Vec<u8> =
+            text.iter().flat_map(|line| line.bytes()).filter(|digit| *digit != b' ').collect();
+        let byte =
+            |bits: &[u8]| bits.iter().enumerate().fold(0, |sum, (at, bit)| sum | (bit - b'0') << (7 - at));
+        digits.chunks(8).map(byte).collect()
+    }
+
+    /// A packet with a dependency descriptor in the two-byte form (RFC 8285 §4.3).
+    fn rtp(descriptor: &[u8]) -> Vec<u8> {
+        let mut block = vec![12, descriptor.len() as u8];
+        block.extend_from_slice(descriptor);
+        block.resize(block.len().next_multiple_of(4), 0);
+        let mut packet = vec![0x90, 45, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0x10, 0, 0, (block.len() / 4) as u8];
+        packet.extend_from_slice(&block);
+        packet.extend_from_slice(&[0; 10]);
+        packet
+    }
+
+    fn frame(describer: &mut Describer, descriptor: &[u8]) -> Result<Frame, DropReason> {
+        let bytes = rtp(descriptor);
+        let packet = Packet::parse(&bytes).unwrap();
+        describer.frame(&packet, &EXTENSIONS, Codec::Av1, Timestamp::ZERO)
+    }
+
+    fn resolved(frame: &Frame) -> DependencyDescriptor {
+        match frame.descriptor {
+            Descriptor::Av1(descriptor) => descriptor,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_structure_is_kept_and_resolved_into_every_packet() {
+        let mut describer = Describer::default();
+        let key = frame(&mut describer, &bytes(KEY_FRAME)).unwrap();
+        assert!(key.key_frame && key.start_of_frame && !key.end_of_frame);
+        assert_eq!(key.heights, [180, 0, 0, 0]);
+        let descriptor = resolved(&key);
+        assert_eq!((descriptor.targets, descriptor.templates, descriptor.template_offset), (2, 3, 5));
+        assert_eq!(descriptor.layer_of(1), Layer { spatial: 0, temporal: 1 });
+        assert_eq!((descriptor.active, descriptor.references), (0b11, 0));
+
+        // The rest of the key frame, which repeats no structure: template 5, frame 258.
+        let rest = frame(&mut describer, &[0x45, 0x01, 0x02]).unwrap();
+        assert!(rest.key_frame && !rest.start_of_frame && rest.end_of_frame);
+        assert_eq!(rest.number, key.number);
+
+        // Template 7, frame 259: the upper temporal layer, which refers to the frame before.
+        let upper = frame(&mut describer, &[0xc7, 0x01, 0x03]).unwrap();
+        assert!(!upper.key_frame);
+        assert_eq!((upper.number, upper.layer.temporal), (key.number + 1, 1));
+        let descriptor = resolved(&upper);
+        assert_eq!(descriptor.indication(0), Indication::NotPresent);
+        assert_eq!(descriptor.indication(1), Indication::Discardable);
+        assert_eq!((descriptor.references, descriptor.active), (0b1, 0b11));
+    }
+
+    #[test]
+    fn without_its_structure_a_frame_is_not_guessed_at() {
+        let mut describer = Describer::default();
+        assert_eq!(frame(&mut describer, &[0xc7, 0x01, 0x03]), Err(DropReason::Descriptor));
+    }
+
+    #[test]
+    fn numbers_are_extended_to_the_nearest() {
+        let mut describer = Describer::default();
+        let numbers = [65_534, 65_535, 0, 65_533, 3, 32_000, 64_700].map(|value| describer.unwrap(value, 16));
+        let first = FIRST_NUMBER + 65_534;
+        assert_eq!(numbers.map(|number| number as i64 - i64::from(first)), [0, 1, 2, -1, 5, 32_002, 64_702]);
+    }
+}

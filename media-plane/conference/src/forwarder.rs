@@ -84,12 +84,12 @@ impl Conference {
             }
             return Some(index);
         }
-        source.note_audio(packet, silence);
+        let kept = source.note_audio(packet, silence);
         if let Some(level) = packet.audio_level {
             source.speaker.note(level.level, now);
             self.speech.wake(now);
         }
-        if core::mem::take(&mut source.slots_missing) {
+        if kept && core::mem::take(&mut source.slots_missing) {
             self.lend_audio(index.0, now);
         }
         Some(index)
@@ -241,6 +241,7 @@ fn project_audio(
     index: u16,
     packet: &MediaPacket,
 ) -> Option<Projected> {
+    let removed = source.silence_before(packet.sequence)?;
     let Some(slot) = receiver.audio.of_source_mut(index) else {
         // Another source took the slot over.
         source.slots_missing = true;
@@ -249,7 +250,6 @@ fn project_audio(
     if slot.is_new {
         return None;
     }
-    let removed = source.silence_before(packet.sequence)?;
     let (sequence, timestamp) = slot.projection.project(packet, removed)?;
     slot.used = packet.arrival;
     let header = header(packet, slot.ssrc, sequence, timestamp, packet.marker);

@@ -134,8 +134,8 @@ impl Source {
         encoding.is_some_and(|encoding| encoding.layers.note(packet))
     }
 
-    /// Count an audio packet: silence beyond the first few packets is dropped for everybody.
-    pub(crate) fn note_audio(&mut self, packet: &MediaPacket, silence_packets: Option<u8>) {
+    /// Count an audio packet: silence beyond the first few packets is dropped for everybody. Returns whether it is kept.
+    pub(crate) fn note_audio(&mut self, packet: &MediaPacket, silence_packets: Option<u8>) -> bool {
         let number = packet.sequence;
         if !self.silence_started {
             self.silence = Window::starting_at(number);
@@ -143,11 +143,13 @@ impl Source {
         }
         let silent = packet.audio_level.is_some_and(|level| level.level >= SILENCE);
         self.silent_run = if silent { self.silent_run.saturating_add(1) } else { 0 };
-        if silence_packets.is_some_and(|limit| self.silent_run > limit) {
-            self.silence.remove(number);
-        } else {
+        let keep = silence_packets.is_none_or(|limit| self.silent_run <= limit);
+        if keep {
             self.silence.keep(number);
+        } else {
+            self.silence.remove(number);
         }
+        keep
     }
 
     /// How many packets were dropped as silence before this one; `None` if it was itself, or is too old to tell.

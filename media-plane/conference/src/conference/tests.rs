@@ -291,6 +291,16 @@ fn a_source_that_goes_leaves_no_trace() {
     assert!(conference.remove_receiver(VIEWER, at(201)).is_some());
     let news = events(&mut conference, at(300));
     assert_eq!(news, [Event::Demand { source: SourceId(40), max_height: 0 }]);
+
+    // The last receiver goes, too.
+    watch(&mut conference, SENDER, 360, at(400));
+    add_source(&mut conference, &spec(SourceId(41), VIEWER, Media::Video, 1));
+    assert!(
+        events(&mut conference, at(500)).contains(&Event::Demand { source: SourceId(41), max_height: 360 })
+    );
+    conference.remove_receiver(SENDER, at(501));
+    let news = events(&mut conference, at(501));
+    assert_eq!(news, [Event::Demand { source: SourceId(41), max_height: 0 }]);
 }
 
 #[test]

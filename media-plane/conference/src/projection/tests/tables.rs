@@ -279,6 +279,8 @@ fn vp9_picture_ids_go_on_and_keep_the_sources_gaps() {
 
 /// L1T2: target 0 is both layers, target 1 the base alone.
 fn av1(encoding: u8, sequence: u64, number: u32, temporal: u8, flags: &str) -> MediaPacket {
+    // The base layer refers two frames back, the upper layer one.
+    let references = if flags.contains('k') { 0 } else { 0b10 >> temporal };
     let mut descriptor = DependencyDescriptor {
         targets: 2,
         active: 0b11,
@@ -286,8 +288,7 @@ fn av1(encoding: u8, sequence: u64, number: u32, temporal: u8, flags: &str) -> M
         templates: 3,
         has_structure: flags.contains('k'),
         has_active: flags.contains('k'),
-        references: u32::from(!flags.contains('k')) << temporal.min(1)
-            ^ u32::from(temporal == 0 && !flags.contains('k')) * 3,
+        references,
         ..Default::default()
     };
     descriptor.set_layer_of(0, Layer { spatial: 0, temporal: 1 });
