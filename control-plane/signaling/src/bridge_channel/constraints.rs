@@ -1,6 +1,6 @@
 //! What a receiver asks for, by source name: merged from partial messages, resolved to identities when they are known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use contract::SourceId;
 use contract::limits::CONSTRAINTS_MAX;
@@ -48,9 +48,10 @@ impl VideoUpdate {
 }
 
 fn names(value: &Value) -> Option<Vec<String>> {
-    let names = value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned));
-    let names: Vec<String> = names.collect::<Option<_>>()?;
-    Some(names.into_iter().filter(|name| name.len() <= NAME_BYTES_MAX).take(CONSTRAINTS_MAX).collect())
+    let names: Vec<&str> = value.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let mut seen = HashSet::new();
+    let kept = names.into_iter().filter(|name| name.len() <= NAME_BYTES_MAX && seen.insert(*name));
+    Some(kept.take(CONSTRAINTS_MAX).map(str::to_owned).collect())
 }
 
 fn constraints(value: &Value) -> Option<BTreeMap<String, VideoConstraint>> {
@@ -296,6 +297,8 @@ mod tests {
         let names: Vec<String> = (0..CONSTRAINTS_MAX + 9).map(|n| format!("\"{n}-v0\"")).collect();
         let many = update(&format!("{{\"selectedSources\":[{}]}}", names.join(","))).expect("valid");
         assert_eq!(many.selected.map(|names| names.len()), Some(CONSTRAINTS_MAX));
+        let repeated = update(r#"{"onStageSources":["b-v0","c-v0","b-v0"]}"#).expect("valid");
+        assert_eq!(repeated.on_stage, Some(vec!["b-v0".to_owned(), "c-v0".to_owned()]));
         for bad in [r#"{"lastN":"1"}"#, r#"{"onStageSources":[1]}"#, r#"{"constraints":{"a":1}}"#] {
             assert_eq!(update(bad), None, "{bad}");
         }

@@ -126,6 +126,18 @@ impl Bridge {
     /// has seated the endpoint. A refused request changes nothing.
     pub fn modify(&mut self, request: u64, modify: &ConferenceModify, random: &mut Random, now: Timestamp) {
         let known = self.meetings.get(&modify.meeting_id).copied();
+        let full = known.and_then(|id| self.conferences.get(&id)).is_some_and(|it| it.answers.full());
+        // Expiry is the way out of being full, so it is never refused.
+        if full && !modify.expire && !modify.endpoints.iter().all(|endpoint| endpoint.expire) {
+            let condition = Condition::ResourceConstraint;
+            let error = ModifyError {
+                condition,
+                reason: Reason::Unspecified,
+                endpoint: None,
+                text: "too many requests at once",
+            };
+            return self.answer(None, request, Err(error));
+        }
         if let Err(error) = self.check(known, modify) {
             return self.answer(known, request, Err(error));
         }

@@ -73,6 +73,12 @@ fn a_name_may_not_change_its_media_type() {
 }
 
 #[test]
+fn nobody_can_pass_for_the_bridge() {
+    let mut map = SourceMap::new();
+    assert_eq!(map.add("jvb", &of(vec![source(1, "jvb-v0", "")], vec![])), Err(SourceError::Name));
+}
+
+#[test]
 fn at_most_twenty_groups_are_kept() {
     let mut map = SourceMap::new();
     map.add("ann", &simulcast("ann", 100)).expect("valid");

@@ -13,6 +13,9 @@ use crate::stanza_error::Condition;
 /// How long the media plane may take to seat an endpoint. A focus gives up at 15 s.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Requests of one conference that may wait behind one that waits. A stuck media plane is given up long before.
+pub(super) const ANSWERS_MAX: usize = 10_000;
+
 /// The unanswered requests of one conference, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Answers(VecDeque<Answer>);
@@ -150,6 +153,11 @@ impl Conference {
 }
 
 impl Answers {
+    /// Whether no more may wait.
+    pub(super) fn full(&self) -> bool {
+        self.0.len() >= ANSWERS_MAX
+    }
+
     fn awaiting(&mut self, id: EndpointId) -> Option<&mut Answer> {
         self.0.iter_mut().find(|answer| answer.awaited.is_some_and(|awaited| awaited.endpoint == id))
     }

@@ -178,3 +178,20 @@ fn numbers_are_never_used_twice() {
     world.create("ann", true).expect("accepted");
     assert!(before.iter().all(|id| *id < world.endpoint("ann")));
 }
+
+#[test]
+fn only_so_many_requests_wait_behind_one_and_expiry_always_passes() {
+    let mut world = World::new();
+    world.seating = false;
+    world.modify(ConferenceModify { create: true, endpoints: vec![new_endpoint("ann")], ..meeting() });
+    let update = ConferenceModify { endpoints: vec![muted("ann")], ..meeting() };
+    for _ in 1..answers::ANSWERS_MAX {
+        world.bridge.modify(0, &update, &mut world.random, world.now);
+    }
+    world.settle();
+    assert_eq!(world.answers.len(), 0);
+    let error = world.modify(update).expect("an answer at once").expect_err("refused");
+    assert_eq!(error.condition, Condition::ResourceConstraint);
+    world.modify(ConferenceModify { expire: true, ..meeting() }).expect("an answer").expect("accepted");
+    assert_eq!(world.bridge.size(), (0, 0));
+}
