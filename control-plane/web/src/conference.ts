@@ -5,13 +5,14 @@ import { Emitter } from './emitter.ts';
 import { receiverConstraints, type WantedTile } from './media/constraints.ts';
 import type { LocalMedia } from './media/local_media.ts';
 import { MediaSession } from './media/session.ts';
-import { Connection, StanzaError } from './signalling/connection.ts';
+import { Connection } from './signalling/connection.ts';
 import { parseOffer, parseSources } from './signalling/jingle.ts';
 import * as ns from './signalling/ns.ts';
 import type { OccupantPresence, SourceState } from './signalling/presence.ts';
 import { randomHex, Room, type ChatMessage } from './signalling/room.ts';
 import { turnServers } from './signalling/services.ts';
 import type { VideoType } from './signalling/sources.ts';
+import { StanzaError } from './signalling/stanza_error.ts';
 import { el, type XmlElement } from './signalling/xml.ts';
 
 const MACHINE_KEY = 'sluice.machine';

@@ -76,13 +76,16 @@ export class MediaSession extends Emitter<SessionEvents> {
   }
 
   addSources(sources: RemoteSource[]): void {
+    const left: number[] = [];
     for (const source of sources) {
       if (source.owner === BRIDGE_OWNER || source.owner === this.room.id) continue;
       const moved = this.sources.ofName(source.name);
       this.sources.assign(source);
-      if (moved !== undefined && moved.ssrc !== source.ssrc) this.peer.release(moved.ssrc);
-      this.peer.receive(source);
+      if (moved !== undefined && moved.ssrc !== source.ssrc) left.push(moved.ssrc);
     }
+    // Looked at only now: two sources may have changed places.
+    for (const ssrc of left) if (this.sources.ofSsrc(ssrc) === undefined) this.peer.release(ssrc);
+    for (const source of this.sources.all()) this.peer.receive(source);
     this.emit('changed', undefined);
   }
 

@@ -2,7 +2,8 @@
 import { Strophe } from 'strophe.js';
 import { Emitter } from '../emitter.ts';
 import * as ns from './ns.ts';
-import { child, children, el, fromDom, serialise, text, type DomElementLike, type XmlElement } from './xml.ts';
+import { StanzaError, stanzaError } from './stanza_error.ts';
+import { el, fromDom, serialise, type DomElementLike, type XmlElement } from './xml.ts';
 
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
@@ -11,17 +12,6 @@ const IQ_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 12_000;
 const RETRY_FIRST_MS = 800;
 const RETRY_LIMIT_MS = 15_000;
-
-/** An error answer to one of our IQs, or its absence (condition `timeout`). */
-export class StanzaError extends Error {
-  constructor(
-    readonly condition: string,
-    readonly text: string,
-    readonly element?: XmlElement,
-  ) {
-    super(text || condition);
-  }
-}
 
 export interface ConnectionEvents {
   /** A stream is up; the JID is fresh each time. */
@@ -221,11 +211,4 @@ export class Connection extends Emitter<ConnectionEvents> {
     clearTimeout(this.connectTimer);
     for (const id of [...this.pending.keys()]) this.settle(id, new StanzaError('disconnected', reason));
   }
-}
-
-/** The condition and text of an error stanza. */
-export function stanzaError(stanza: XmlElement): StanzaError {
-  const error = child(stanza, 'error');
-  const condition = error === undefined ? undefined : children(error).find((node) => node.name !== 'text' && node.attributes.xmlns === ns.STANZAS);
-  return new StanzaError(condition?.name ?? 'undefined-condition', text(child(error, 'text')), error);
 }

@@ -1,9 +1,10 @@
 /** One room (XEP-0045): the conference request, joining, presence, chat, and the IQs that arrive through it. */
 import { Emitter } from '../emitter.ts';
 import { capsElement, discoInfo, features, verification } from './caps.ts';
-import { stanzaError, type Connection, type StanzaError } from './connection.ts';
+import type { Connection } from './connection.ts';
 import * as ns from './ns.ts';
 import { parsePresence, presenceChildren, resourceOf, type OccupantPresence, type SourceState } from './presence.ts';
+import { stanzaError, type StanzaError } from './stanza_error.ts';
 import { child, children, el, text, type XmlElement } from './xml.ts';
 
 const FOCUS_NICK = 'focus';

@@ -37,7 +37,10 @@ export function setText(element: Element, text: string): void {
 export function hueOf(id: string): number {
   let hash = 2166136261;
   for (const char of id) hash = Math.imul(hash ^ char.codePointAt(0)!, 16777619);
-  return (hash >>> 0) % 360;
+  // Ids that differ in one digit should not look alike.
+  hash = Math.imul(hash ^ (hash >>> 15), 2246822519);
+  hash = Math.imul(hash ^ (hash >>> 13), 3266489917);
+  return ((hash ^ (hash >>> 16)) >>> 0) % 360;
 }
 
 /** At most two letters. */

@@ -28,6 +28,7 @@ export class MeetingPage {
   private unread = 0;
   private soundHeld = false;
   private wasModerator = false;
+  private joinedAt = performance.now();
   private queued = false;
   private readonly clockTimer: number;
   private readonly onKey = (event: KeyboardEvent): void => this.keyPressed(event);
@@ -104,10 +105,17 @@ export class MeetingPage {
       people: conference.participants.size + 1,
     });
     setText(this.title, conference.subject || conference.roomName);
-    if (conference.moderator && !this.wasModerator && conference.participants.size > 0) this.notices.toast(strings.nowModerator);
-    this.wasModerator = conference.moderator;
+    this.noticeRole();
     this.updateBanner();
     this.updateClock();
+  }
+
+  /** The role that comes with joining is no news; a later change is. */
+  private noticeRole(): void {
+    const { moderator, phase } = this.conference;
+    if (phase !== 'joined') this.joinedAt = performance.now();
+    else if (moderator && !this.wasModerator && performance.now() - this.joinedAt > 3_000) this.notices.toast(strings.nowModerator);
+    this.wasModerator = moderator;
   }
 
   private updateBanner(): void {

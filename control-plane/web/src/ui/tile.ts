@@ -63,7 +63,7 @@ export class Tile {
     classes.toggle('is-mirrored', model.local && !model.screen);
     classes.toggle('is-speaking', model.speaking && !model.audioMuted);
     classes.toggle('is-unreachable', !model.reachable);
-    setText(this.name, model.name);
+    setText(this.name, model.local && !model.screen ? strings.you : model.name);
     setText(this.avatar, initials(model.name));
     const hue = String(hueOf(model.owner));
     if (this.element.style.getPropertyValue('--hue') !== hue) this.element.style.setProperty('--hue', hue);
