@@ -29,9 +29,10 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// The usual addresses under `main`.
+    /// The usual addresses under `main`, in the form that addresses in stanzas are compared in.
     pub fn of(main: &str) -> Domains {
-        Domains { main: main.to_owned(), muc: format!("conference.{main}"), focus: format!("focus.{main}") }
+        let main = main.to_ascii_lowercase();
+        Domains { muc: format!("conference.{main}"), focus: format!("focus.{main}"), main }
     }
 }
 

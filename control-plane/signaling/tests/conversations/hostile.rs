@@ -65,6 +65,38 @@ fn nobody_speaks_under_another_s_address() {
     );
 }
 
+/// What a client may ask, sensible or not.
+const PAYLOADS: [&str; 11] = [
+    "<query xmlns='jabber:iq:roster'/>",
+    "<query xmlns='jabber:iq:version'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
+    "<conference xmlns='http://jitsi.org/protocol/focus'/>",
+    "<query xmlns='http://jabber.org/protocol/muc#admin'/>",
+    "<query xmlns='http://jabber.org/protocol/muc#owner'/>",
+    "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>",
+    "<x xmlns='urn:unknown'/>",
+    "",
+    "<a xmlns='urn:a'/><b xmlns='urn:b'/>",
+];
+
+/// Whom it may ask.
+const TARGETS: [&str; 13] = [
+    "meet.example",
+    "focus.meet.example",
+    "conference.meet.example",
+    "auth.meet.example",
+    "elsewhere.example",
+    "{room}",
+    "{room}/nobody",
+    "absent@conference.meet.example",
+    "absent@conference.meet.example/x",
+    "{Ann}",
+    "{Ann.bare}",
+    "user@meet.example",
+    "not an address@@",
+];
+
 #[test]
 fn every_request_gets_exactly_one_answer_and_answers_get_none() {
     let mut world = World::new();
@@ -75,37 +107,9 @@ fn every_request_gets_exactly_one_answer_and_answers_get_none() {
         Bob opens
         ",
     );
-    let payloads = [
-        "<query xmlns='jabber:iq:roster'/>",
-        "<query xmlns='jabber:iq:version'/>",
-        "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-        "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>",
-        "<conference xmlns='http://jitsi.org/protocol/focus'/>",
-        "<query xmlns='http://jabber.org/protocol/muc#admin'/>",
-        "<query xmlns='http://jabber.org/protocol/muc#owner'/>",
-        "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>",
-        "<x xmlns='urn:unknown'/>",
-        "",
-        "<a xmlns='urn:a'/><b xmlns='urn:b'/>",
-    ];
-    let targets = [
-        "meet.example",
-        "focus.meet.example",
-        "conference.meet.example",
-        "auth.meet.example",
-        "elsewhere.example",
-        "{room}",
-        "{room}/nobody",
-        "absent@conference.meet.example",
-        "absent@conference.meet.example/x",
-        "{Ann}",
-        "{Ann.bare}",
-        "user@meet.example",
-        "not an address@@",
-    ];
     for name in ["Ann", "Bob"] {
-        for to in targets {
-            for payload in payloads {
+        for to in TARGETS {
+            for payload in PAYLOADS {
                 for kind in ["get", "set"] {
                     world.run(&format!(
                         "
