@@ -8,7 +8,7 @@ use contract::{Duration, SourceId, Timestamp};
 use crate::allocation::{Plan, allocate};
 use crate::conference::{Conference, Config, SourceSet, Storage};
 use crate::endpoint::Receiver;
-use crate::forwarder::{ask_for, tenant};
+use crate::forwarder::{ask, tenant};
 use crate::prioritize::{Candidate, Priorities, prioritize};
 use crate::projection::{Target, VideoProjection};
 use crate::slots::Slot;
@@ -18,7 +18,7 @@ use crate::source::{ReceiverSet, Source};
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time between two looks at which layers stopped.
-const LAYER_INTERVAL: Duration = Duration::from_millis(500);
+const LAYER_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What changes within this time is worked off at once: layers of a source start packet by packet.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -288,7 +288,7 @@ fn apply(
         slot.projection.set_target(target);
         source.interested.set(index, target.is_some());
         if let Some(encoding) = slot.projection.key_frame_wanted() {
-            ask_for(&mut slot.requests, source, tenant.index, encoding, news, now);
+            ask(Some(&mut slot.requests), source, tenant.index, encoding, news, now);
         }
     }
     changed

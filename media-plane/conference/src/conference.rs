@@ -222,15 +222,9 @@ impl Conference {
         let Some(state) = self.source_index(source).and_then(|index| self.source_mut(index.0)) else {
             return;
         };
-        if state.video_type == video_type {
+        if !state.set_video_type(video_type) {
             return;
         }
-        if !video_type.enabled() {
-            for encoding in &mut state.encodings {
-                encoding.layers.reset();
-            }
-        }
-        state.video_type = video_type;
         self.schedule.order_is_stale = true;
         self.schedule_all(now);
     }

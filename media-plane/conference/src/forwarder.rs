@@ -9,7 +9,7 @@ use wire::rtp_extension::audio_level;
 
 use crate::conference::{Conference, Projected, SourceSet};
 use crate::endpoint::{Receiver, ReceiverIndex};
-use crate::key_frame::RequesterLimit;
+use crate::key_frame::{RequesterLimit, wanted};
 use crate::packet::{Frame, MediaPacket};
 use crate::slots::Tenant;
 use crate::source::{Source, SourceIndex};
@@ -50,7 +50,7 @@ impl Conference {
                 state.describers.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSource)?;
             let read = describer.frame(packet, extensions, codec, now);
             if core::mem::take(&mut describer.key_frame_due) {
-                ask(state, source.0, encoding, &mut self.source_news, now);
+                ask(None, state, source.0, encoding, &mut self.source_news, now);
             }
             frame = read?;
         }
@@ -153,8 +153,8 @@ impl Conference {
         Some((source.id, source.encodings.get(usize::from(encoding))?.ssrc))
     }
 
-    /// Whether a key-frame request may go to the sender now, and if so counts it. `requester` is who wants it; one that does not
-    /// live here was judged by its own replica, so that only the limit of the stream applies.
+    /// Whether a key-frame request may go to the sender now, and if so counts it. `requester` is who wants it. One that lives elsewhere
+    /// has to be judged by its own replica first, and then by that of the sender, where only the limit of the stream applies.
     pub fn key_frame_wanted(
         &mut self,
         source: SourceId,
@@ -174,14 +174,7 @@ impl Conference {
         };
         let seat = requester.and_then(|at| self.storage.receivers.get_mut(usize::from(at.0))?.as_deref_mut());
         let slot = seat.and_then(|seat| seat.video.of_source_mut(index.0));
-        let mut foreign = RequesterLimit::default();
-        let limit = slot.map_or(&mut foreign, |slot| &mut slot.requests);
-        if !limit.allows(now) || !encoding.requests.allows(now) {
-            return false;
-        }
-        limit.note(now);
-        encoding.requests.note(now);
-        true
+        wanted(slot.map(|slot| &mut slot.requests), &mut encoding.requests, now)
     }
 
     /// Give slots for an audio source to the interested who have none.
@@ -209,29 +202,19 @@ pub(crate) fn tenant(source: &Source, index: u16) -> Tenant {
     Tenant { index, id: source.id, ssrcs: source.primary() }
 }
 
-/// Have a key frame asked for, if the stream's limit allows.
-fn ask(source: &mut Source, index: u16, encoding: u8, news: &mut SourceSet, now: Timestamp) -> bool {
-    let Some(encoding) = source.encodings.get_mut(usize::from(encoding)) else { return false };
-    if !encoding.requests.allows(now) {
-        return false;
-    }
-    encoding.requests.note(now);
-    encoding.key_frame_due = true;
-    news.insert(index);
-    true
-}
-
-/// As [`ask`], within the limit of the one who wants it.
-pub(crate) fn ask_for(
-    limit: &mut RequesterLimit,
+/// Have a key frame asked for, within the limits of the stream and of the one who wants it.
+pub(crate) fn ask(
+    requester: Option<&mut RequesterLimit>,
     source: &mut Source,
     index: u16,
     encoding: u8,
     news: &mut SourceSet,
     now: Timestamp,
 ) {
-    if limit.allows(now) && ask(source, index, encoding, news, now) {
-        limit.note(now);
+    let Some(encoding) = source.encodings.get_mut(usize::from(encoding)) else { return };
+    if wanted(requester, &mut encoding.requests, now) {
+        encoding.key_frame_due = true;
+        news.insert(index);
     }
 }
 
@@ -269,7 +252,7 @@ fn project_video(
     }
     let output = slot.projection.project(packet);
     if let Some(encoding) = slot.projection.key_frame_wanted() {
-        ask_for(&mut slot.requests, source, index, encoding, news, packet.arrival);
+        ask(Some(&mut slot.requests), source, index, encoding, news, packet.arrival);
     }
     let output = output?;
     slot.used = packet.arrival;

@@ -50,6 +50,23 @@ impl RequesterLimit {
     }
 }
 
+/// Whether a request may go to the sender of a stream now; if so it is counted. Without a `requester` the need is the stream's
+/// own, or was judged elsewhere.
+pub(crate) fn wanted(
+    requester: Option<&mut RequesterLimit>,
+    stream: &mut StreamLimit,
+    now: Timestamp,
+) -> bool {
+    if !stream.allows(now) || requester.as_ref().is_some_and(|limit| !limit.allows(now)) {
+        return false;
+    }
+    stream.note(now);
+    if let Some(limit) = requester {
+        limit.note(now);
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

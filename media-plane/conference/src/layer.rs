@@ -10,8 +10,11 @@ const BUCKETS: usize = 10;
 /// Length of a bucket; ten make the second over which rates are taken.
 const BUCKET_MS: u64 = 100;
 
-/// A layer without a packet for so long is not being sent. Longer than the gap between frames of a slow screen share.
-pub(crate) const LAYER_IDLE: Duration = Duration::from_secs(2);
+/// A layer of a camera without a packet for so long is not being sent: receivers must turn to another soon.
+const CAMERA_IDLE: Duration = Duration::from_secs(1);
+
+/// The same for a screen share, which may be as slow as a frame in seconds.
+const SCREEN_IDLE: Duration = Duration::from_secs(5);
 
 /// RTP header bytes counted with each payload.
 const HEADER_BYTES: u32 = 12;
@@ -68,8 +71,8 @@ impl Meter {
             / (BUCKET_MS * BUCKETS as u64)
     }
 
-    fn is_active(&self, now: Timestamp) -> bool {
-        self.seen && now.since(self.last) < LAYER_IDLE
+    fn is_active(&self, now: Timestamp, idle: Duration) -> bool {
+        self.seen && now.since(self.last) < idle
     }
 }
 
@@ -80,6 +83,8 @@ pub(crate) struct Layers {
     heights: [u16; SPATIAL_LAYERS_MAX],
     /// The layers that were active when asked last, a bit each.
     active: u16,
+    /// Frames may come seconds apart.
+    pub(crate) is_slow: bool,
     /// Heights were told since asked last.
     resized: bool,
 }
@@ -90,12 +95,13 @@ impl Layers {
         if packet.payload_bytes == 0 {
             return false;
         }
+        let idle = self.idle();
         let layer = packet.frame.layer;
         let (spatial, temporal) = (usize::from(layer.spatial), usize::from(layer.temporal));
         let Some(meter) = self.meters.get_mut(spatial).and_then(|meters| meters.get_mut(temporal)) else {
             return false;
         };
-        let woke = !meter.is_active(packet.arrival);
+        let woke = !meter.is_active(packet.arrival, idle);
         meter.add(u32::from(packet.payload_bytes) + HEADER_BYTES, packet.arrival);
         for (known, told) in self.heights.iter_mut().zip(packet.frame.heights) {
             self.resized |= told != 0 && told != *known;
@@ -106,7 +112,11 @@ impl Layers {
 
     /// Forget everything: another codec, or a source that was switched off.
     pub(crate) fn reset(&mut self) {
-        *self = Layers::default();
+        *self = Layers { is_slow: self.is_slow, ..Layers::default() };
+    }
+
+    fn idle(&self) -> Duration {
+        if self.is_slow { SCREEN_IDLE } else { CAMERA_IDLE }
     }
 
     /// Whether the active layers or their heights are others than when asked last.
@@ -114,7 +124,8 @@ impl Layers {
         let mut active = 0;
         for (spatial, meters) in self.meters.iter().enumerate() {
             for (temporal, meter) in meters.iter().enumerate() {
-                active |= u16::from(meter.is_active(now)) << (spatial * TEMPORAL_LAYERS_MAX + temporal);
+                active |= u16::from(meter.is_active(now, self.idle()))
+                    << (spatial * TEMPORAL_LAYERS_MAX + temporal);
             }
         }
         let resized = core::mem::take(&mut self.resized);
@@ -123,7 +134,7 @@ impl Layers {
 
     /// Whether any layer is active.
     pub(crate) fn is_active(&self, now: Timestamp) -> bool {
-        self.meters.iter().flatten().any(|meter| meter.is_active(now))
+        self.meters.iter().flatten().any(|meter| meter.is_active(now, self.idle()))
     }
 
     /// Whether any layer was ever seen.
@@ -141,7 +152,8 @@ impl Layers {
         now: Timestamp,
         into: &mut arrayvec::ArrayVec<Choice, N>,
     ) {
-        let counts = |meter: &Meter| if all { meter.seen } else { meter.is_active(now) };
+        let idle = self.idle();
+        let counts = |meter: &Meter| if all { meter.seen } else { meter.is_active(now, idle) };
         let top = (0..SPATIAL_LAYERS_MAX).rev().find(|at| self.meters[*at].iter().any(counts)).unwrap_or(0);
         for spatial in 0..=top {
             let Some(fastest) = (0..TEMPORAL_LAYERS_MAX).rev().find(|at| counts(&self.meters[spatial][*at]))

@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 use contract::limits::{ENCODINGS_PER_SOURCE_MAX, ENDPOINTS_PER_CONFERENCE_MAX};
-use contract::session::{Media, SourceSpec, VideoType};
+use contract::session::{Codec, Media, SourceSpec, VideoType};
 use contract::{EndpointId, SourceId, Timestamp};
 
 use crate::conference::Config;
@@ -31,6 +31,8 @@ pub struct Source {
     pub(crate) owner: EndpointId,
     pub(crate) media: Media,
     pub(crate) video_type: VideoType,
+    /// Of the video seen last.
+    codec: Option<Codec>,
     pub(crate) encodings: ArrayVec<EncodingState, ENCODINGS_PER_SOURCE_MAX>,
     /// What each encoding's packets are read with; empty for audio.
     pub(crate) describers: Vec<Describer>,
@@ -74,6 +76,10 @@ impl Source {
             requests: StreamLimit::default(),
             key_frame_due: false,
         });
+        let mut encodings: ArrayVec<EncodingState, ENCODINGS_PER_SOURCE_MAX> = encodings.collect();
+        for encoding in &mut encodings {
+            encoding.layers.is_slow = is_slow(spec.video_type);
+        }
         let describers = match spec.media {
             Media::Audio => Vec::new(),
             Media::Video => spec.encodings.iter().map(|_| Describer::default()).collect(),
@@ -83,7 +89,8 @@ impl Source {
             owner: spec.owner,
             media: spec.media,
             video_type: spec.video_type,
-            encodings: encodings.collect(),
+            codec: None,
+            encodings,
             describers,
             interested: ReceiverSet::default(),
             slots_missing: false,
@@ -128,8 +135,28 @@ impl Source {
         self.video_type.enabled()
     }
 
+    /// What it shows from now on. Returns whether that is news.
+    pub(crate) fn set_video_type(&mut self, video_type: VideoType) -> bool {
+        let news = self.video_type != video_type;
+        self.video_type = video_type;
+        for encoding in &mut self.encodings {
+            encoding.layers.is_slow = is_slow(video_type);
+            if !video_type.enabled() {
+                encoding.layers.reset();
+            }
+        }
+        news
+    }
+
     /// Count a video packet. Returns whether the layers are other than before.
     pub(crate) fn note_video(&mut self, packet: &MediaPacket) -> bool {
+        // Another codec begins with a key frame; what was known of the layers is void.
+        if self.codec != Some(packet.codec) && packet.frame.key_frame && packet.frame.start_of_frame {
+            self.codec = Some(packet.codec);
+            for encoding in &mut self.encodings {
+                encoding.layers.reset();
+            }
+        }
         let encoding = self.encodings.get_mut(usize::from(packet.encoding));
         encoding.is_some_and(|encoding| encoding.layers.note(packet))
     }
@@ -196,6 +223,11 @@ impl Source {
     }
 }
 
+/// Whether frames may come seconds apart.
+fn is_slow(video_type: VideoType) -> bool {
+    matches!(video_type, VideoType::Desktop | VideoType::DesktopHighFps)
+}
+
 /// All layers of an encoding of which nothing is known yet.
 pub(crate) const EVERYTHING: Layer =
     Layer { spatial: SPATIAL_LAYERS_MAX as u8 - 1, temporal: TEMPORAL_LAYERS_MAX as u8 - 1 };
@@ -227,6 +259,20 @@ mod tests {
         let before: Vec<_> = (0..9).map(|at| source.silence_before(at)).collect();
         let kept = Some(0);
         assert_eq!(before, [kept, kept, kept, kept, kept, None, None, Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn another_codec_voids_what_was_known_of_the_layers() {
+        let mut source = source(Media::Video, 3);
+        let mut packet = crate::packet::tests::video(1, Timestamp::ZERO);
+        packet.encoding = 2;
+        packet.frame.key_frame = true;
+        source.note_video(&packet);
+        packet.encoding = 0;
+        packet.codec = Codec::Av1;
+        source.note_video(&packet);
+        source.refresh(&Config::default(), Timestamp::ZERO);
+        assert_eq!(source.choices.iter().map(|choice| choice.encoding).collect::<Vec<_>>(), [0]);
     }
 
     #[test]
