@@ -32,6 +32,35 @@ fn check(name: &str, pwd: &str, id: u8) -> Vec<u8> {
 
 const SERVER_PWD: &str = "password-of-32-letters-for-sideS";
 
+/// The client's answer to a check, from wherever it may be.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let key = Mac::new(b"password-of-32-letters-for-sideC");
+    let id = Message::parse(question).unwrap().transaction_id();
+    let mut buffer = [0; 200];
+    let len = Writer::new(&mut buffer, Class::Success, id)
+        .xor_mapped_address(World::server_address())
+        .integrity(|parts| key.sign(parts))
+        .fingerprint()
+        .finish()
+        .unwrap();
+    buffer[..len].to_vec()
+}
+
+#[test]
+fn an_address_of_a_class_that_may_not_be_checked_is_answered_and_no_more() {
+    let mut world = World::new();
+    world.signal();
+    for (n, peer) in ["169.254.169.254:80", "127.0.0.1:80", "198.51.100.9:80"].iter().enumerate() {
+        let path = Path { peer: peer.parse().unwrap(), socket: 0 };
+        let mut mail = Mail::default();
+        let question = check("ufragS", SERVER_PWD, n as u8);
+        assert_eq!(world.sides[SERVER].stun(&question, path, at(1_000), &mut mail), Ok(()));
+        let sent: Vec<u8> = mail.0.iter().map(|(_, bytes)| bytes[0]).collect();
+        let expected: &[u8] = if n == 2 { &[1, 0] } else { &[1] };
+        assert_eq!(sent, expected, "{peer}");
+    }
+}
+
 #[test]
 fn two_agents_connect_within_two_round_trips_without_loss() {
     let mut world = World::new();
@@ -225,6 +254,41 @@ fn an_answer_nobody_asked_for_is_dropped() {
 }
 
 #[test]
+fn an_answer_counts_only_under_the_peers_password_and_from_where_it_was_asked() {
+    let mut world = World::new();
+    world.signal();
+    let client = world.addresses[CLIENT];
+    world.sides[SERVER].add_candidates(&[host(client)], at(1_000));
+    let mut mail = Mail::default();
+    world.sides[SERVER].handle_timeout(at(1_000), &mut mail);
+    let (asked, question) = &mail.0[0];
+    let id = Message::parse(question).unwrap().transaction_id();
+    let elsewhere = Path { peer: "203.0.113.66:666".parse().unwrap(), socket: 0 };
+    let rows = [
+        ("wrong-password-of-32-letters-xx", *asked, Err(DropReason::StunAuth)),
+        (SERVER_PWD, *asked, Err(DropReason::StunAuth)),
+        ("password-of-32-letters-for-sideC", elsewhere, Err(DropReason::StunUnsolicited)),
+        ("password-of-32-letters-for-sideC", *asked, Ok(())),
+        ("password-of-32-letters-for-sideC", *asked, Err(DropReason::StunUnsolicited)),
+    ];
+    for (pwd, path, expected) in rows {
+        let key = Mac::new(pwd.as_bytes());
+        let mut buffer = [0; 200];
+        let len = Writer::new(&mut buffer, Class::Success, id)
+            .xor_mapped_address(world.addresses[SERVER])
+            .integrity(|parts| key.sign(parts))
+            .fingerprint()
+            .finish()
+            .unwrap();
+        let result = world.sides[SERVER].stun(&buffer[..len], path, at(1_010), &mut Mail::default());
+        assert_eq!(result, expected, "{pwd}");
+        let valid = expected.is_ok() || world.sides[SERVER].usable().is_some();
+        assert_eq!(world.sides[SERVER].proved(*asked), valid, "{pwd}");
+        assert!(!world.sides[SERVER].proved(elsewhere));
+    }
+}
+
+#[test]
 fn two_controlling_or_two_controlled_agents_come_to_terms() {
     for controlling in [true, false] {
         for ties in [(1, 2), (2, 1), (5, 5)] {
@@ -296,10 +360,17 @@ fn a_second_path_that_works_does_not_take_over_from_one_that_works() {
     let (client, server) = (world.addresses[CLIENT], world.addresses[SERVER]);
     let other = "198.51.100.8:1234".parse().unwrap();
     // The client's second interface checks and answers as well.
+    let mut answered = 0;
     for n in 0..100u8 {
         world.send(other, server, check("ufragS", SERVER_PWD, n));
         world.run_until(at(10_000 + 400 * (u64::from(n) + 1)));
+        let questions: Vec<_> =
+            world.seen.iter().filter(|seen| seen.to == other && seen.bytes[0] == 0).collect();
+        let answers: Vec<_> = questions[answered..].iter().map(|seen| answer(&seen.bytes)).collect();
+        answered += answers.len();
+        answers.into_iter().for_each(|answer| world.send(other, server, answer));
     }
+    assert!(answered > 0, "it was checked, and is valid");
     assert!(world.sides[SERVER].proved(Path { peer: other, socket: 0 }));
     assert_eq!(world.selected()[SERVER], Some(client));
 }
