@@ -223,13 +223,17 @@ impl World {
     fn streams_said(&mut self, output: streams::Output) {
         match output {
             streams::Output::Frame { connection, text } => {
-                let client = self.at(connection);
+                let Some(client) = self.at(connection) else { return };
                 let is_stanza =
                     ["<iq ", "<message ", "<presence "].iter().any(|start| text.starts_with(start));
                 client.stanzas += u32::from(is_stanza);
                 client.inbox.push_back(text);
             }
-            streams::Output::Close { connection } => self.at(connection).closed = true,
+            streams::Output::Close { connection } => {
+                if let Some(client) = self.at(connection) {
+                    client.closed = true;
+                }
+            }
             streams::Output::SessionOpened { session, jid, query_room } => {
                 let opened = self.clients.values_mut().find(|client| client.connection == self.connections);
                 let client = opened.expect("the client that connected last");
@@ -246,9 +250,9 @@ impl World {
         }
     }
 
-    fn at(&mut self, connection: ConnectionId) -> &mut Client {
-        let client = self.clients.values_mut().find(|client| client.connection == connection.0);
-        client.expect("a connection of a client")
+    /// The client on this connection; an earlier connection of a client that came back is nobody's.
+    fn at(&mut self, connection: ConnectionId) -> Option<&mut Client> {
+        self.clients.values_mut().find(|client| client.connection == connection.0)
     }
 }
 
