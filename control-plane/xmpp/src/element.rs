@@ -238,31 +238,44 @@ pub fn is_xml_char(c: char) -> bool {
 /// Line ends and tabs are written as references in attributes because a reader turns them into spaces; a carriage
 /// return is written as one everywhere because a reader turns it into a line feed.
 fn escape_attribute(value: &str, out: &mut String) {
-    for c in value.chars() {
-        match c {
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            '\'' => out.push_str("&apos;"),
-            '"' => out.push_str("&quot;"),
-            c => escape_char(c, out),
-        }
-    }
+    let reference = |c| match c {
+        '\n' => Some("&#10;"),
+        '\t' => Some("&#9;"),
+        '\'' => Some("&apos;"),
+        '"' => Some("&quot;"),
+        c => text_reference(c),
+    };
+    escape(value, reference, out);
 }
 
 fn escape_text(text: &str, out: &mut String) {
-    text.chars().for_each(|c| escape_char(c, out));
+    escape(text, text_reference, out);
 }
 
-fn escape_char(c: char, out: &mut String) {
+fn text_reference(c: char) -> Option<&'static str> {
     match c {
-        '&' => out.push_str("&amp;"),
-        '<' => out.push_str("&lt;"),
-        '>' => out.push_str("&gt;"),
-        '\r' => out.push_str("&#13;"),
-        c if is_xml_char(c) => out.push(c),
-        // Not representable in XML; dropping the character beats sending a frame that ends the client's stream.
-        _ => out.push(char::REPLACEMENT_CHARACTER),
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '\r' => Some("&#13;"),
+        c if is_xml_char(c) => None,
+        // Not representable in XML; a mark in its place beats sending a frame that ends the client's stream.
+        _ => Some("\u{FFFD}"),
     }
+}
+
+/// Copies runs that need no reference at once: fan-out of presence is mostly this.
+fn escape(text: &str, reference: impl Fn(char) -> Option<&'static str>, out: &mut String) {
+    let mut rest = text;
+    while let Some((at, written)) = rest.char_indices().find_map(|(at, c)| Some((at, reference(c)?))) {
+        let (plain, tail) = rest.split_at(at);
+        out.push_str(plain);
+        out.push_str(written);
+        let mut tail = tail.chars();
+        tail.next();
+        rest = tail.as_str();
+    }
+    out.push_str(rest);
 }
 
 #[cfg(test)]
