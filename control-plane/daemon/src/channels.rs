@@ -117,7 +117,7 @@ pub(crate) async fn serve(mut socket: WebSocket, endpoint: EndpointId, id: Chann
     if signaling.send(Message::ChannelOpened { endpoint, channel: id, sender }).await.is_err() {
         return;
     }
-    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     let mut heard = true;
     loop {
         tokio::select! {

@@ -44,7 +44,7 @@ async fn pump(
     connection: ConnectionId,
     signaling: &Handle,
 ) -> bool {
-    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         tokio::select! {
             received = socket.recv() => match received {
