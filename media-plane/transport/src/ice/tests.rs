@@ -289,6 +289,42 @@ fn an_answer_counts_only_under_the_peers_password_and_from_where_it_was_asked() 
 }
 
 #[test]
+fn a_role_conflict_is_settled_by_the_tie_breaker() {
+    // (we control, our tie-breaker, theirs, they are told to yield, we control afterwards), as RFC 8445 §7.3.1.1 has it.
+    let rows = [
+        (true, 5, 4, true, true),
+        (true, 5, 5, true, true),
+        (true, 5, 6, false, false),
+        (false, 5, 4, false, true),
+        (false, 5, 5, false, true),
+        (false, 5, 6, true, false),
+    ];
+    for (controlling, ours, theirs, told, afterwards) in rows {
+        let mut configs =
+            [config('S', controlling, World::server_address()), config('C', true, World::client_address())];
+        configs[0].tie_breaker = ours;
+        let mut world = World::with(&configs);
+        world.signal();
+        let key = Mac::new(SERVER_PWD.as_bytes());
+        let mut buffer = [0; 300];
+        let writer =
+            Writer::new(&mut buffer, Class::Request, [1; 12]).username("ufragS", "ufragC").priority(1);
+        let writer = if controlling { writer.ice_controlling(theirs) } else { writer.ice_controlled(theirs) };
+        let len = writer.integrity(|parts| key.sign(parts)).fingerprint().finish().unwrap();
+        let path = Path { peer: world.addresses[CLIENT], socket: 0 };
+        let mut mail = Mail::default();
+        world.sides[SERVER].stun(&buffer[..len], path, at(1_000), &mut mail).unwrap();
+        let code = Message::parse(&mail.0[0].1).unwrap().error_code();
+        assert_eq!(code, told.then_some(487), "{controlling} {ours} {theirs}");
+        world.sides[SERVER].add_candidates(&[host(path.peer)], at(1_000));
+        world.sides[SERVER].handle_timeout(at(1_030), &mut mail);
+        let mut questions = mail.0.iter().map(|(_, bytes)| Message::parse(bytes).unwrap());
+        let question = questions.rfind(|message| message.class() == Class::Request).unwrap();
+        assert_eq!(question.ice_controlling().is_some(), afterwards, "{controlling} {ours} {theirs}");
+    }
+}
+
+#[test]
 fn two_controlling_or_two_controlled_agents_come_to_terms() {
     for controlling in [true, false] {
         for ties in [(1, 2), (2, 1), (5, 5)] {

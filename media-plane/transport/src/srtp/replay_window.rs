@@ -102,7 +102,7 @@ impl ReplayWindow {
 }
 
 /// The index of a packet with this sequence number, given the highest index so far (RFC 3711 §3.3.1); `None` where it
-/// would lie before the first packet or beyond [`INDEX_MAX`].
+/// would lie before the first packet or beyond 48 bits.
 pub fn estimate(highest: Option<u64>, sequence: u16) -> Option<u64> {
     let Some(highest) = highest else { return Some(u64::from(sequence)) };
     let roll_over = highest >> 16;
