@@ -440,6 +440,3 @@ impl MeetingIds {
         xmpp::uuid::v4(bytes)
     }
 }
-
-#[cfg(test)]
-mod tests;
