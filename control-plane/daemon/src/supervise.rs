@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use axum_server::Handle as ServerHandle;
@@ -85,10 +85,14 @@ fn run(config: &Config, json: bool) -> Result<()> {
         }
     });
     drop(signaling);
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    if loop_thread.is_finished() {
-        let _ = loop_thread.join();
+    tracing::debug!("connections are closed");
+    runtime.shutdown_background();
+    // The media threads end with the signalling thread. One that does not is no reason to stay.
+    let stopped_by = Instant::now() + STOP_WITHIN;
+    while !loop_thread.is_finished() && Instant::now() < stopped_by {
+        std::thread::sleep(Duration::from_millis(5));
     }
+    tracing::info!(clean = loop_thread.is_finished(), "stopped");
     Ok(())
 }
 
