@@ -51,7 +51,8 @@ pub enum Event {
         /// Those before, newest first.
         previous: ArrayVec<EndpointId, PREVIOUS_SPEAKERS_MAX>,
     },
-    /// An outgoing SSRC is about to be used: the transport makes room for it.
+    /// An outgoing SSRC is about to be used: the transport makes room for it. Without SSRC rewriting it comes again, for a
+    /// stream that goes on where it stood, when a source gets a slot back that it had lost to another.
     SendStream {
         /// To whom.
         receiver: EndpointId,

@@ -300,7 +300,10 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::tests::audio;
+    use crate::packet::tests::{audio, video};
+    use crate::projection::Target;
+    use crate::source::EVERYTHING;
+    use proptest::prelude::*;
 
     fn tenant(index: u16) -> Tenant {
         Tenant { index, id: SourceId(u64::from(index)), ssrcs: (1_000 + u32::from(index), None) }
@@ -377,5 +380,41 @@ mod tests {
         taken.sort_unstable();
         taken.dedup();
         assert_eq!(taken.len(), 150);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Eight sources take turns on three slots: each outgoing stream is one stream, whoever feeds it.
+        #[test]
+        fn streams_go_on_over_every_change_of_tenant(seed: u64, rewriting: bool) {
+            let mut chance = Chance(seed);
+            let mut slots = Slots::<VideoProjection>::new(3, rewriting, true, chance.next(), &mut Vec::new());
+            let mut sequences: [u64; 8] = core::array::from_fn(|_| chance.next() % 100_000);
+            let starts: [u32; 8] = core::array::from_fn(|_| chance.next() as u32);
+            let mut last = std::collections::HashMap::<u32, (u64, u32)>::new();
+            for step in 0..2_000u64 {
+                let source = (chance.next() % 8) as u16;
+                let at = usize::from(source);
+                let now = Timestamp::from_millis(step * 33);
+                if chance.next().is_multiple_of(4) {
+                    slots.lend(tenant(source), now, |_| false);
+                }
+                sequences[at] += 1;
+                let Some(slot) = slots.of_source_mut(source) else { continue };
+                if slot.projection.target().is_none() {
+                    slot.projection.set_target(Some(Target { encoding: 0, layer: EVERYTHING }));
+                }
+                let mut packet = video(sequences[at], now);
+                packet.timestamp = starts[at].wrapping_add((step * 3_000) as u32);
+                packet.frame.key_frame = chance.next().is_multiple_of(3);
+                let Some(output) = slot.projection.project(&packet) else { continue };
+                if let Some((sequence, timestamp)) = last.insert(slot.ssrc, (output.sequence, output.timestamp)) {
+                    prop_assert_eq!(output.sequence, sequence + 1);
+                    prop_assert!(output.timestamp.wrapping_sub(timestamp) < 1 << 31);
+                }
+            }
+            prop_assert_eq!(last.len(), if rewriting { 3 } else { 8 });
+        }
     }
 }
