@@ -111,6 +111,8 @@ fn slot_event<P>(slot: &mut Slot<P>, receiver: EndpointId, media: Media) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::projection::Continuity;
+    use crate::projection::audio::AudioContinuity;
 
     #[test]
     fn a_receiver_is_small() {
@@ -122,7 +124,9 @@ mod tests {
         println!("describer {} bytes", size_of::<crate::describe::Describer>());
         println!("media packet {} bytes", size_of::<crate::packet::MediaPacket>());
         println!("projected {} bytes", size_of::<crate::conference::Projected>());
-        assert!(total <= 100_000, "{total}");
+        let remembered = 512 * (size_of::<(u32, Continuity)>() + size_of::<(u32, AudioContinuity)>());
+        println!("without rewriting {remembered} bytes more");
+        assert!(total + remembered <= 110_000, "{total} {remembered}");
         assert!(size_of::<crate::source::Source>() <= 10_000);
     }
 }

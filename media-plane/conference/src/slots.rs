@@ -4,7 +4,6 @@
 //! sources that are gone go first, then unused ones, then the least recently used. Without rewriting a slot carries the source's
 //! own SSRC, and what was sent on an SSRC is remembered when its slot is lent to another source.
 
-use arrayvec::ArrayVec;
 use contract::{SourceId, Timestamp};
 
 use crate::key_frame::RequesterLimit;
@@ -14,8 +13,9 @@ use crate::projection::{Continuity, VideoProjection};
 /// Buckets of the look-up table: at least twice the slots.
 const BUCKETS: usize = 128;
 
-/// SSRCs without slot of which is remembered what was sent.
-const RETIRED_MAX: usize = 64;
+/// Without rewriting: SSRCs of one media type that a receiver can be sent in its life. What was sent on each is remembered, as a
+/// sequence number that came again would repeat a nonce (RFC 3711 §9.1). Beyond, new sources are not sent.
+const SSRCS_MAX: usize = 512;
 
 /// A projection that a slot can hold.
 pub(crate) trait Projection {
@@ -96,7 +96,8 @@ pub(crate) struct Slots<P: Projection> {
     slots: Vec<Slot<P>>,
     at: Lookup,
     rewriting: bool,
-    retired: ArrayVec<(u32, P::Continuity), RETIRED_MAX>,
+    /// What was sent on SSRCs that have no slot now; within its capacity.
+    retired: Vec<(u32, P::Continuity)>,
     chance: Chance,
 }
 
@@ -130,7 +131,8 @@ impl<P: Projection> Slots<P> {
             }
         });
         let slots = slots.collect();
-        Slots { slots, at: Lookup::default(), rewriting, retired: ArrayVec::new(), chance }
+        let retired = Vec::with_capacity(if rewriting { 0 } else { SSRCS_MAX });
+        Slots { slots, at: Lookup::default(), rewriting, retired, chance }
     }
 
     pub(crate) fn of_source(&self, source: u16) -> Option<&Slot<P>> {
@@ -161,6 +163,9 @@ impl<P: Projection> Slots<P> {
         if let Some(slot) = self.of_source_mut(tenant.index) {
             slot.used = now;
             return (true, None);
+        }
+        if !self.rewriting && !self.may_begin(tenant.ssrcs.0) {
+            return (false, None);
         }
         // Gone sources' slots, then unused ones, then the least recently used.
         let rank = |slot: &Slot<P>| match slot.tenant {
@@ -195,10 +200,15 @@ impl<P: Projection> Slots<P> {
         if self.rewriting {
             return;
         }
-        if self.retired.is_full() {
-            self.retired.remove(0);
-        }
         self.retired.push((slot.ssrc, slot.projection.continuity()));
+    }
+
+    /// Whether a source may be sent on its own SSRC: nobody else is using it, and it will be possible to remember it.
+    fn may_begin(&self, ssrc: u32) -> bool {
+        let lent = self.slots.iter().filter(|slot| slot.tenant.is_some());
+        let known = self.retired.iter().any(|(retired, _)| *retired == ssrc);
+        let is_taken = lent.clone().any(|slot| slot.ssrc == ssrc);
+        !is_taken && (known || self.retired.len() + lent.count() < SSRCS_MAX)
     }
 
     fn occupy(&mut self, at: usize, tenant: Tenant, now: Timestamp) {
@@ -209,7 +219,8 @@ impl<P: Projection> Slots<P> {
         } else {
             (slot.ssrc, slot.rtx) = tenant.ssrcs;
             let known = self.retired.iter().position(|(ssrc, _)| *ssrc == slot.ssrc);
-            let continuity = known.map_or_else(|| P::beginning(chance), |known| self.retired.remove(known).1);
+            let continuity =
+                known.map_or_else(|| P::beginning(chance), |known| self.retired.swap_remove(known).1);
             slot.projection = P::continuing(continuity);
             slot.is_new = true;
         }
@@ -369,6 +380,29 @@ mod tests {
         lend(&mut slots, 1, 6);
         let (ssrc, next, _) = send(&mut slots, 1, 80);
         assert_eq!((ssrc, next), (1_001, sequence + 1));
+    }
+
+    #[test]
+    fn without_rewriting_no_ssrc_begins_twice_however_many_there_are() {
+        let mut slots = slots(2, false);
+        let mut begun = std::collections::HashMap::new();
+        for round in 0..2u64 {
+            for source in 0..600u16 {
+                let (found, _) = slots.lend(tenant(source), Timestamp::from_millis(round * 600), |_| false);
+                assert_eq!(found, usize::from(source) < SSRCS_MAX, "{source}");
+                if found {
+                    let (ssrc, sequence, _) = send(&mut slots, source, 10 + round);
+                    let former = begun.insert(ssrc, sequence);
+                    assert_eq!(former.map(|former| former + 1), (round > 0).then_some(sequence));
+                }
+                if source.is_multiple_of(3) {
+                    slots.release(source);
+                }
+            }
+        }
+        let twin = Tenant { index: 700, ..tenant(511) };
+        assert!(slots.of_source(511).is_some());
+        assert_eq!(slots.lend(twin, Timestamp::ZERO, |_| false), (false, None), "the SSRC is in use");
     }
 
     #[test]
