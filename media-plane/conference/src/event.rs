@@ -51,8 +51,8 @@ pub enum Event {
         /// Those before, newest first.
         previous: ArrayVec<EndpointId, PREVIOUS_SPEAKERS_MAX>,
     },
-    /// An outgoing SSRC is about to be used: the transport makes room for it. Without SSRC rewriting it comes again, for a
-    /// stream that goes on where it stood, when a source gets a slot back that it had lost to another.
+    /// An outgoing SSRC is about to be used: the transport makes room for it. Said once for each SSRC; the transport keeps the
+    /// stream as long as the receiver is there, for its indices must never repeat (RFC 3711 §9.1).
     SendStream {
         /// To whom.
         receiver: EndpointId,

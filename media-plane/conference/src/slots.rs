@@ -197,7 +197,8 @@ impl<P: Projection> Slots<P> {
         }
         slot.projection.reset();
         slot.is_remapped = false;
-        if self.rewriting {
+        // Nothing was sent on an SSRC that was not announced yet.
+        if self.rewriting || slot.is_new {
             return;
         }
         self.retired.push((slot.ssrc, slot.projection.continuity()));
@@ -222,7 +223,8 @@ impl<P: Projection> Slots<P> {
             let continuity =
                 known.map_or_else(|| P::beginning(chance), |known| self.retired.swap_remove(known).1);
             slot.projection = P::continuing(continuity);
-            slot.is_new = true;
+            // The transport keeps what it was told: begun anew, its indices would repeat.
+            slot.is_new = known.is_none();
         }
         slot.tenant = Some(tenant);
         slot.requests = RequesterLimit::default();
@@ -326,6 +328,7 @@ mod tests {
 
     fn send(slots: &mut Slots<AudioProjection>, source: u16, sequence: u64) -> (u32, u64, u32) {
         let slot = slots.of_source_mut(source).unwrap();
+        slot.is_new = false;
         let (out, timestamp) = slot.projection.project(&audio(sequence, 20), 0).unwrap();
         (slot.ssrc, out, timestamp)
     }
@@ -436,6 +439,8 @@ mod tests {
                 }
                 sequences[at] += 1;
                 let Some(slot) = slots.of_source_mut(source) else { continue };
+                let announced = core::mem::take(&mut slot.is_new);
+                prop_assert!(!announced || !last.contains_key(&slot.ssrc), "announced twice");
                 if slot.projection.target().is_none() {
                     slot.projection.set_target(Some(Target { encoding: 0, layer: EVERYTHING }));
                 }
