@@ -77,6 +77,7 @@ export class Conference extends Emitter<ConferenceEvents> {
   private restarts: number[] = [];
   private joinedAt = 0;
   private mediaLost = false;
+  private startMutedHeeded = false;
   /** Who has shown presence in the present stay in the room. */
   private readonly present = new Set<string>();
   /** Our endpoint ids of earlier stays; the room may show them until it notices the fault. */
@@ -173,8 +174,12 @@ export class Conference extends Emitter<ConferenceEvents> {
   /** The tiles that are on the screen; asks the bridge for them once things settle. */
   show(tiles: WantedTile[]): void {
     this.wanted = tiles;
-    clearTimeout(this.constraintTimer);
-    this.constraintTimer = window.setTimeout(() => this.sendConstraints(false), 80);
+    // Not restarted by each call: a lively meeting must not put this off for ever.
+    if (this.constraintTimer !== 0) return;
+    this.constraintTimer = window.setTimeout(() => {
+      this.constraintTimer = 0;
+      this.sendConstraints(false);
+    }, 80);
   }
 
   setHeightOverride(source: string, height: number): void {
@@ -367,8 +372,6 @@ export class Conference extends Emitter<ConferenceEvents> {
     try {
       const offer = parseOffer(jingle, from);
       session = new MediaSession(offer, this.room, this.media, { jid: this.jid, codecs: this.config.codecs, iceServers: this.iceServers });
-      if (offer.startMuted.audio) void this.media.setAudioMuted(true);
-      if (offer.startMuted.video) void this.media.setVideoMuted(true);
     } catch (error) {
       console.error('offer not usable', error);
       return;
@@ -398,7 +401,16 @@ export class Conference extends Emitter<ConferenceEvents> {
       this.emit('changed', undefined);
     });
     session.on('failed', (reason) => this.sessionFailed(session, reason));
+    this.startMuted(session.offer.startMuted);
     this.emit('changed', undefined);
+  }
+
+  /** The room's rule for newcomers counts once: a renewed session must not silence anyone. */
+  private startMuted(muted: { audio: boolean; video: boolean }): void {
+    if (this.startMutedHeeded) return;
+    this.startMutedHeeded = true;
+    if (muted.audio) void this.media.setAudioMuted(true);
+    if (muted.video) void this.media.setVideoMuted(true);
   }
 
   /** The focus was asked for a new session; after a few in a minute the whole stay is renewed. */

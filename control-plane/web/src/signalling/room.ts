@@ -50,6 +50,7 @@ export class Room extends Emitter<RoomEvents> {
   sources: Record<string, SourceState> = {};
   private focusUser = '';
   private ver = '';
+  private toldSources = '';
   private readonly seenIds = new Set<string>();
   private readonly statsId = `${randomHex(4)}-slc`;
   private readonly features: string[];
@@ -128,6 +129,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private ownChildren(): XmlElement[] {
+    this.toldSources = JSON.stringify(this.sources);
     return presenceChildren({
       displayName: this.displayName,
       sources: this.sources,
@@ -170,7 +172,10 @@ export class Room extends Emitter<RoomEvents> {
       const first = !this.joined && presence.available;
       if (first) this.joined = true;
       this.emit('self', presence);
-      if (first) this.emit('joined', { id: this.id });
+      if (!first) return;
+      this.emit('joined', { id: this.id });
+      // A device may have opened while the join was on its way.
+      if (JSON.stringify(this.sources) !== this.toldSources) this.update();
       return;
     }
     if (this.isFocus(presence)) {

@@ -1,6 +1,6 @@
 /** Group chat beside the stage. */
 import { strings } from '../strings.ts';
-import { h, hueOf, initials } from './dom.ts';
+import { h, smallAvatar } from './dom.ts';
 import { icon } from './icons.ts';
 
 export interface ShownMessage {
@@ -62,7 +62,7 @@ export class ChatPanel {
     const time = message.time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
     const body = h('div', { class: 'message-text' }, ...linked(message.text));
     const heading = h('div', { class: 'message-head' }, h('strong', {}, message.own ? strings.you : message.name), h('time', {}, message.direct ? `${strings.direct} · ${time}` : time));
-    const avatar = h('div', { class: 'avatar tiny', style: `--hue:${hueOf(message.from)}`, 'aria-hidden': 'true' }, initials(message.name));
+    const avatar = smallAvatar(message.from, message.name);
     this.list.append(h('div', { class: `message${message.own ? ' own' : ''}${continued ? ' continued' : ''}` }, !continued && avatar, h('div', { class: 'message-body' }, !continued && heading, body)));
     while (this.list.childElementCount > MESSAGES_LIMIT) this.list.firstElementChild!.remove();
     this.last = message;

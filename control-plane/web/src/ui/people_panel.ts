@@ -1,7 +1,7 @@
 /** Who is in the meeting. */
 import type { Conference } from '../conference.ts';
 import { strings } from '../strings.ts';
-import { h, hueOf, initials, setText } from './dom.ts';
+import { h, setText, smallAvatar } from './dom.ts';
 import { icon } from './icons.ts';
 
 export class PeoplePanel {
@@ -43,7 +43,7 @@ export class PeoplePanel {
         h(
           'li',
           { class: person.speaking && !person.audioMuted ? 'is-speaking' : null },
-          h('div', { class: 'avatar tiny', style: `--hue:${hueOf(person.id)}`, 'aria-hidden': 'true' }, initials(person.name)),
+          smallAvatar(person.id, person.name),
           h('div', { class: 'person' }, h('span', { class: 'person-name' }, person.own ? `${person.name} (${strings.you})` : person.name), person.moderator && h('span', { class: 'person-role' }, strings.moderator)),
           conference.moderator && !person.own && h('span', { class: 'person-actions' }, this.actions(person.id, person.name, person.audioMuted)),
           h('span', { class: `person-state${person.audioMuted ? ' off' : ''}`, role: 'img', 'aria-label': person.audioMuted ? strings.micOff : strings.microphone }, icon(person.audioMuted ? 'micOff' : 'mic')),

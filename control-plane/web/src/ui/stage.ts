@@ -1,5 +1,5 @@
 /** The stage: which tiles there are, in which order, and where they stand. */
-import type { Conference } from '../conference.ts';
+import type { Conference, VideoSource } from '../conference.ts';
 import type { WantedTile } from '../media/constraints.ts';
 import { strings } from '../strings.ts';
 import { h, setText } from './dom.ts';
@@ -104,7 +104,7 @@ export class Stage {
       key: SELF,
       owner: conference.id || SELF,
       source: `${conference.id}-v0`,
-      name: `${conference.room.displayName} (${strings.you})`,
+      name: conference.room.displayName,
       local: true,
       screen: false,
       track: media.camera,
@@ -115,9 +115,11 @@ export class Stage {
       pinned: this.pinned === SELF,
     };
     const models = [self];
-    const remoteVideo = conference.remoteVideo();
+    const videoOf = new Map<string, VideoSource[]>();
+    for (const video of conference.remoteVideo()) videoOf.set(video.owner, [...(videoOf.get(video.owner) ?? []), video]);
     for (const participant of conference.participants.values()) {
-      const camera = remoteVideo.find((video) => video.owner === participant.id && video.videoType === 'camera');
+      const videos = videoOf.get(participant.id) ?? [];
+      const camera = videos.find((video) => video.videoType === 'camera');
       const person: TileModel = {
         ...common,
         key: participant.id,
@@ -136,7 +138,7 @@ export class Stage {
         pinned: this.pinned === participant.id,
       };
       models.push(person);
-      for (const screen of remoteVideo.filter((video) => video.owner === participant.id && video.videoType === 'desktop')) {
+      for (const screen of videos.filter((video) => video.videoType === 'desktop')) {
         models.push({
           ...person,
           key: screen.name,
@@ -196,7 +198,6 @@ export class Stage {
       tile.element.classList.toggle('is-corner', pair && model.local);
     }
     this.pager.hidden = pages === 1;
-    this.pager.classList.toggle('with-stage', large !== null);
     setText(this.pageLabel, `${this.page + 1} / ${pages}`);
     this.conference.show(this.wanted(models, large));
   }

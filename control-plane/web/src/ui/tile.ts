@@ -63,19 +63,20 @@ export class Tile {
     classes.toggle('is-mirrored', model.local && !model.screen);
     classes.toggle('is-speaking', model.speaking && !model.audioMuted);
     classes.toggle('is-unreachable', !model.reachable);
-    setText(this.name, model.local && !model.screen ? strings.you : model.name);
+    const shownName = model.local && !model.screen ? strings.you : model.name;
+    setText(this.name, shownName);
     setText(this.avatar, initials(model.name));
     const hue = String(hueOf(model.owner));
     if (this.element.style.getPropertyValue('--hue') !== hue) this.element.style.setProperty('--hue', hue);
     this.updateBadges(model);
     this.updateNotice(model);
-    const described = [model.name];
+    const described = [shownName];
     if (!model.screen && model.audioMuted) described.push(strings.micOff);
     if (!model.screen && !model.videoOn) described.push(strings.camOff);
     setAttribute(this.element, 'aria-label', described.join(', '));
     setAttribute(this.element, 'data-key', model.key);
     this.pin.hidden = !model.pinnable;
-    setAttribute(this.pin, 'aria-label', model.pinned ? strings.unpin(model.name) : strings.pin(model.name));
+    setAttribute(this.pin, 'aria-label', model.pinned ? strings.unpin(shownName) : strings.pin(shownName));
     setAttribute(this.pin, 'aria-pressed', String(model.pinned));
   }
 

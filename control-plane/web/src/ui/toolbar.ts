@@ -62,7 +62,7 @@ export class Toolbar {
     this.helpButton.set('help', strings.help, null);
     this.element = h(
       'div',
-      { class: 'toolbar', role: 'toolbar', 'aria-label': 'Meeting controls' },
+      { class: 'toolbar', role: 'group', 'aria-label': 'Meeting controls' },
       h('div', { class: 'control-group' }, this.audio.button, this.video.button, this.share.button),
       h('div', { class: 'control-group' }, this.layout.button, this.chat.button, this.people.button, this.devices.button, this.helpButton.button),
       leave,

@@ -186,6 +186,46 @@ async function reconnection(mock, ann, bob) {
   await until(bob, 'at the other end too', () => window.sluice.state().tiles.length === 1 && window.sluice.state().tiles[0].frames > 10, 25);
 }
 
+/** The bridge forgets us without a word; then the focus leaves. */
+async function faults() {
+  const mock = await startMock(dist, here);
+  const browser = await launch();
+  const bridge = await browser.newPage();
+  await bridge.goto(`${mock.url}/bridge`);
+  await bridge.waitForTimeout(300);
+  const ann = await open(browser, `${mock.url}/storm?join=1&name=Ann`);
+  const bob = await open(browser, `${mock.url}/storm?join=1&name=Bob`);
+  await until(ann, 'call stands', () => window.sluice.state().tiles.some((tile) => tile.frames > 10), 25);
+  const before = await ann.evaluate(() => window.sluice.state());
+  mock.tellBridge({ op: 'expire', id: before.me.id });
+  await until(ann, 'ICE failure asks for a new session', `window.sluice.state().connection.sid !== ${JSON.stringify(before.connection.sid)} && window.sluice.state().connection.ice === 'connected'`, 70);
+  check('by session-terminate with restart', mock.sourceAdds.some((sent) => sent.action === 'session-terminate' && sent.xml.includes('restart="true"')));
+  check('without leaving the room', (await ann.evaluate(() => window.sluice.state().me.id)) === before.me.id);
+  await until(ann, 'video is back', () => window.sluice.state().tiles.some((tile) => tile.frames > 10), 25);
+  const seen = mock.presences.length;
+  mock.focusLeaves();
+  await until(ann, 'comes back after the focus left', () => window.sluice.state().joined && window.sluice.state().connection.ice === 'connected' && window.sluice.state().tiles.some((tile) => tile.frames > 10), 25);
+  check('by joining again', mock.presences.length > seen);
+  void bob;
+  await browser.close();
+  mock.close();
+}
+
+/** Without a data channel in the offer: the WebSocket, at the page's own server although the address names another port. */
+async function socketChannel() {
+  const mock = await startMock(dist, here, { socketChannel: true, minimum: 1 });
+  const browser = await launch();
+  const bridge = await browser.newPage();
+  await bridge.goto(`${mock.url}/bridge`);
+  await bridge.waitForTimeout(300);
+  const ann = await open(browser, `${mock.url}/socket?join=1&name=Ann`);
+  await until(ann, 'media and WebSocket channel', () => window.sluice.state().connection.ice === 'connected' && window.sluice.state().connection.channel === 'websocket', 20);
+  await ann.waitForTimeout(300);
+  check('constraints and video type over it', ['ReceiverVideoConstraints', 'SourceVideoTypeMessage'].every((kind) => mock.heard.some((heard) => heard.socket && heard.message.colibriClass === kind)));
+  await browser.close();
+  mock.close();
+}
+
 /** Many people without media: layouts. */
 async function crowd() {
   const names = ['Ann Lindqvist', 'Bob Okafor', 'Carla Mendes', 'Deniz Yılmaz', 'Eva Novák', 'Farid Haddad', 'Grace Kim', 'Hiro Tanaka', 'Ines Rossi', 'Jonas Weber', 'Kavya Rao', 'Liam O’Brien'];
@@ -265,9 +305,9 @@ async function withoutDevices() {
   mock.close();
 }
 
-for (const part of process.env.PARTS?.split(',') ?? ['pages', 'crowd', 'call', 'withoutDevices']) {
+for (const part of process.env.PARTS?.split(',') ?? ['pages', 'crowd', 'call', 'faults', 'socketChannel', 'withoutDevices']) {
   console.log(`-- ${part}`);
-  await { pages, crowd, call, withoutDevices }[part]();
+  await { pages, crowd, call, faults, socketChannel, withoutDevices }[part]();
 }
 console.log(failed === 0 ? `all good; pictures in ${pictures}` : `${failed} failed; pictures in ${pictures}`);
 process.exit(failed === 0 ? 0 : 1);

@@ -11,12 +11,18 @@ const types = { html: 'text/html', js: 'text/javascript', css: 'text/css' };
 
 /** Starts on a loopback port; `options.fake` names occupants without media that are always there. */
 export async function startMock(dist, here, options = {}) {
-  const state = { sessions: new Set(), rooms: new Map(), bridge: null, heard: [], accepts: [], sourceAdds: [], presences: [], minimum: options.minimum ?? 2, fake: options.fake ?? [], password: options.password, waiting: new Map() };
+  const state = { sessions: new Set(), rooms: new Map(), bridge: null, heard: [], accepts: [], sourceAdds: [], presences: [], minimum: options.minimum ?? 2, fake: options.fake ?? [], password: options.password, socketChannel: options.socketChannel, waiting: new Map() };
   const server = http.createServer((request, response) => void serve(request, response, dist, here));
   const xmpp = new WebSocketServer({ noServer: true, handleProtocols: () => 'xmpp' });
   const bridge = new WebSocketServer({ noServer: true });
   server.on('upgrade', (request, socket, head) => {
-    if (request.url.startsWith('/mock-bridge')) bridge.handleUpgrade(request, socket, head, (ws) => bridgeConnected(state, ws));
+    if (request.url.startsWith('/colibri-ws/')) {
+      bridge.handleUpgrade(request, socket, head, (ws) => {
+        const id = new URL(request.url, 'http://x').pathname.split('/').pop();
+        ws.on('message', (data) => state.heard.push({ id, message: JSON.parse(String(data)), socket: true }));
+        ws.send(JSON.stringify({ colibriClass: 'ServerHello' }));
+      });
+    } else if (request.url.startsWith('/mock-bridge')) bridge.handleUpgrade(request, socket, head, (ws) => bridgeConnected(state, ws));
     else xmpp.handleUpgrade(request, socket, head, (ws) => clientConnected(state, ws, request));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -24,6 +30,10 @@ export async function startMock(dist, here, options = {}) {
   state.url = `http://localhost:${state.port}`;
   state.close = () => server.close();
   state.drop = () => [...state.sessions].forEach((session) => session.ws.terminate());
+  /** The focus goes away and forgets everybody; a rejoin finds it again. */
+  state.focusLeaves = () => {
+    for (const members of state.rooms.values()) for (const session of [...members.values()]) send(session, el('presence', { xmlns: ns.CLIENT, type: 'unavailable', from: `${session.room}/focus`, to: session.jid }, el('x', { xmlns: ns.MUC_USER }, el('item', { affiliation: 'owner', role: 'none' }))));
+  };
   state.tellBridge = (message) => state.bridge?.send(JSON.stringify(message));
   return state;
 }
@@ -172,7 +182,8 @@ function offer(state, session, sdp) {
     el('candidate', { foundation: m[1], component: m[2], protocol: m[3], priority: m[4], ip: m[5], port: m[6], type: m[7], tcptype: m[8], generation: '0', id: randomUUID(), network: '0' }),
   );
   const transport = (extra) => el('transport', { xmlns: ns.ICE_UDP, ufrag: field('ice-ufrag'), pwd: field('ice-pwd') }, el('rtcp-mux'), el('fingerprint', { xmlns: ns.DTLS, hash, setup: 'actpass' }, print), candidates, extra);
-  const contents = sdp.split(/(?=^m=)/m).slice(1).map((section) => {
+  const socket = state.socketChannel && el('web-socket', { xmlns: ns.COLIBRI, url: `wss://localhost:1/colibri-ws/one/two/${session.nick}?pwd=x` });
+  const contents = sdp.split(/(?=^m=)/m).slice(1).filter((section) => !state.socketChannel || !section.startsWith('m=application')).map((section) => {
     const media = section.match(/^m=(\w+)/)[1];
     if (media === 'application') return el('content', { creator: 'initiator', name: 'data', senders: 'both' }, el('description', { xmlns: ns.RTP, media }), transport(el('sctpmap', { xmlns: ns.SCTP, number: '5000', protocol: 'webrtc-datachannel', streams: '1024' })));
     const payloads = [...section.matchAll(/^a=rtpmap:(\d+) ([^/]+)\/(\d+)(?:\/(\d+))?/gm)].filter((m) => /^(opus|VP8|VP9|rtx)$/.test(m[2])).map((m) => {
@@ -181,7 +192,7 @@ function offer(state, session, sdp) {
       return el('payload-type', { id: m[1], name: m[2], clockrate: m[3], channels: m[4] }, fmtp.split(';').filter(Boolean).map((p) => el('parameter', { name: p.split('=')[0], value: p.split('=')[1] })), fb);
     });
     const extensions = [...section.matchAll(/^a=extmap:(\d+) (\S+)/gm)].map((m) => el('rtp-hdrext', { xmlns: ns.RTP_HDREXT, id: m[1], uri: m[2] }));
-    return el('content', { creator: 'initiator', name: media, senders: 'both' }, el('description', { xmlns: ns.RTP, media }, payloads, extensions, el('extmap-allow-mixed', { xmlns: ns.RTP_HDREXT }), el('rtcp-mux')), transport());
+    return el('content', { creator: 'initiator', name: media, senders: 'both' }, el('description', { xmlns: ns.RTP, media }, payloads, extensions, el('extmap-allow-mixed', { xmlns: ns.RTP_HDREXT }), el('rtcp-mux')), transport(socket || undefined));
   });
   const sources = { sources: { jvb: [[{ s: 2222222, n: 'jvb-v0', m: 'mixedmslabel mixedlabelvideo0' }], [], [{ s: 1111111, n: 'jvb-a0', m: 'mixedmslabel mixedlabelaudio0' }]] } };
   const jingle = el('jingle', { xmlns: ns.JINGLE, action: 'session-initiate', initiator: 'focus@auth.meet.example/f', sid: randomUUID() }, contents, el('group', { xmlns: ns.GROUPING, semantics: 'BUNDLE' }), el('bridge-session', { xmlns: ns.FOCUS, id: randomUUID(), region: 'here' }), el('json-message', { xmlns: ns.JITMEET }, JSON.stringify(sources)));
