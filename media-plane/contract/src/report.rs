@@ -10,6 +10,8 @@ use crate::session::{LocalTransport, Media};
 
 /// News from the media plane.
 #[derive(Clone, Debug, PartialEq)]
+// Inline on purpose: a worker may not allocate, and the queue that they pass through is allocated once.
+#[allow(clippy::large_enum_variant)]
 pub enum Report {
     /// An endpoint is seated (or has new credentials): this goes into the offer.
     EndpointReady {

@@ -52,6 +52,10 @@ pub struct PaddingOnly {
     pub ssrc: u32,
     /// Its number.
     pub extended_sequence: u64,
+    /// Bytes of its header.
+    pub header_len: usize,
+    /// Of the media stream.
+    pub payload_type: u8,
 }
 
 /// One incoming stream. Made off the worker; [`crate::Transport::set_receive_streams`] moves it in.

@@ -76,8 +76,8 @@ impl Transport {
         self.deliver(&prefix, packet, out, now)
     }
 
-    /// The packet of the last `Err(DropReason::PaddingOnly)`, so that a projection can close the gap; `None` if it came
-    /// on a retransmission stream.
+    /// The packet of the last `Err(DropReason::PaddingOnly)`, so that a projection can close the gap: its header stands in
+    /// the buffer that [`Transport::open_rtp`] was given. `None` if it came on a retransmission stream.
     pub fn padding_only(&mut self) -> Option<PaddingOnly> {
         self.padding_only.take()
     }
@@ -125,15 +125,20 @@ impl Transport {
             self.rtcp_due = self.rtcp_due.min(holes.due());
         }
         let ssrc = stream.ssrc();
-        if packet.len == packet.header_len {
-            self.padding_only = Some(PaddingOnly { ssrc, extended_sequence });
-            return Err(DropReason::PaddingOnly);
-        }
         let marker = prefix.marker();
         out[0] &= !PADDING_FLAG;
         out[1] = u8::from(marker) << 7 | packet.payload_type;
         out[2..4].copy_from_slice(&packet.original.to_be_bytes());
         out[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        if packet.len == packet.header_len {
+            self.padding_only = Some(PaddingOnly {
+                ssrc,
+                extended_sequence,
+                header_len: packet.header_len,
+                payload_type: packet.payload_type,
+            });
+            return Err(DropReason::PaddingOnly);
+        }
         Ok(Opened {
             ssrc,
             extended_sequence,

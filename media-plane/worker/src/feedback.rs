@@ -43,8 +43,8 @@ impl Worker {
         }
     }
 
-    /// Ask the sender of `source` for a key frame on `ssrc`, or pass the wish to the worker where it lives. The limits
-    /// apply where the sender lives, as wishes come from everywhere; without a requester they have been applied.
+    /// Ask the sender of `source` for a key frame on `ssrc`, or pass the wish to the worker where it lives. A requester's
+    /// wishes are limited on his own worker and once more where the sender lives; without one they have been limited.
     pub(crate) fn request_key_frame(
         &mut self,
         number: u32,
@@ -59,6 +59,11 @@ impl Worker {
         else {
             return;
         };
+        if let Some(requester) = requester
+            && !room.conference.key_frame_wanted(source, ssrc, requester, now)
+        {
+            return;
+        }
         if owner.worker != self.id {
             let requester = requester.unwrap_or(owner.endpoint);
             let kind = MeshKind::KeyFrame { conference: room.id, source, ssrc, requester };
@@ -66,11 +71,6 @@ impl Worker {
             if sent.is_err() {
                 self.statistics.count(Metric::PacketsLostToMesh);
             }
-            return;
-        }
-        if let Some(requester) = requester
-            && !room.conference.key_frame_wanted(source, ssrc, requester, now)
-        {
             return;
         }
         if let Some(seat) = seat_mut(&mut self.seats, owner.seat, owner.endpoint) {

@@ -249,8 +249,13 @@ impl Worker {
         let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
         let opened = seat.transport.open_rtp(datagram, self.arena.bytes_mut(slot), now);
         self.deadlines[route.seat as usize] = seat.transport.poll_timeout();
+        seat.heard = if opened.is_ok() { now } else { seat.heard };
+        let padding = seat.transport.padding_only().filter(|_| opened.is_err());
+        if let Some(padding) = padding {
+            self.publish_padding(route, padding, slot, now);
+        }
         let opened = opened?;
-        seat.heard = now;
+        let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
         let stream = seat.stream(opened.ssrc).ok_or(DropReason::UnknownSource)?;
         if seat.force_muted(stream.media) {
             return Err(DropReason::ForceMuted);
@@ -277,6 +282,35 @@ impl Worker {
         }
         self.publish(Published::new(room_number, source, media, parts, slot), now);
         Ok(Ended::Published)
+    }
+
+    /// A sequence number that carried padding alone: the datagram ends here, but projections must close the gap.
+    fn publish_padding(&mut self, route: Route, padding: transport::PaddingOnly, slot: Slot, now: Timestamp) {
+        let Some(seat) = seat_mut(&mut self.seats, route.seat, route.endpoint) else { return };
+        let (Some(stream), Some(codec)) = (seat.stream(padding.ssrc), seat.codec(padding.payload_type))
+        else {
+            return;
+        };
+        let number = seat.room;
+        let Some(room) = self.rooms[number as usize].as_deref_mut() else { return };
+        let Some(source) = room.conference.source_index(stream.source) else { return };
+        let bytes = &self.arena.bytes(slot)[..padding.header_len];
+        let Ok(packet) = wire::rtp::Packet::parse(bytes) else { return };
+        let sequence = padding.extended_sequence;
+        let described = room.conference.describe(
+            source,
+            stream.encoding,
+            &packet,
+            sequence,
+            &seat.extensions,
+            codec,
+            false,
+            now,
+        );
+        if let Ok(media) = described {
+            let parts = PacketParts::of(&packet, bytes, &seat.extensions);
+            self.publish(Published::new(number, source, media, parts, slot), now);
+        }
     }
 
     fn hand_over_scratch(

@@ -1,7 +1,7 @@
 //! A conference on a worker: its replica, the seats of its receivers, and the packets kept for them.
 
 use conference::{Conference, ReceiverIndex, SourceIndex};
-use contract::{ConferenceId, WorkerId};
+use contract::ConferenceId;
 
 use crate::order::SourceOwner;
 use crate::packet_cache::SourceCache;
@@ -98,11 +98,6 @@ impl Room {
     /// Number of places for receivers; some may be empty.
     pub(crate) fn receiver_places(&self) -> u16 {
         self.storage.seats.len() as u16
-    }
-
-    /// Whether another worker has endpoints of this conference.
-    pub(crate) fn has_peer(&self, worker: WorkerId) -> bool {
-        self.peers & (1 << worker.0) != 0
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn source(spec: &SourceSpec) -> (Box<Source>, Option<Box<SourceCache>
 /// `audio` and `video` outgoing streams that have no SSRC yet.
 pub(crate) fn send_streams(audio: usize, video: usize) -> Vec<Box<SendStream>> {
     let stream = |media| {
-        let history = if media == Media::Video { SendStream::HISTORY } else { 0 };
+        let history = if media == Media::Video { SendStream::HISTORY_SMALL } else { 0 };
         SendStream::new(0, None, media, clock_rate(media), history)
     };
     (0..audio).map(|_| stream(Media::Audio)).chain((0..video).map(|_| stream(Media::Video))).collect()

@@ -89,6 +89,7 @@ impl MediaPlane {
         let clock = Clock::start();
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let workers = config.workers.unwrap_or(cores.len()).clamp(1, contract::limits::WORKERS_MAX);
+        uring::check_free(&config.local).map_err(StartError::Open)?;
         let queues = Queues::new(workers, config.handshake_threads).map_err(StartError::System)?;
         let mut ios = Vec::new();
         let mut local: Vec<SocketAddr> = config.local.clone();

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::limits::DATAGRAM_BYTES_MAX;
-use contract::{ConferenceId, DropReason, EndpointId, Metric, Report, Timestamp, WorkerId};
+use contract::{ConferenceId, EndpointId, Metric, Report, Timestamp, WorkerId};
 use mesh::arena::Arena;
 use mesh::mesh::Port;
 use mesh::wake::Waker;
 
-use crate::address_table::{AddressTable, Route};
+use crate::address_table::AddressTable;
 use crate::datagram_io::DatagramIo;
 use crate::fanout::Published;
 use crate::mesh_message::MeshMessage;
@@ -106,11 +106,6 @@ impl Worker {
     /// The room of a conference.
     pub(crate) fn room_number(&self, conference: ConferenceId) -> Option<u32> {
         self.room_numbers.get(&conference).copied()
-    }
-
-    /// The seat that a route leads to, if it is still the same endpoint's.
-    pub(crate) fn routed(&mut self, route: Route) -> Result<&mut Seat, DropReason> {
-        seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)
     }
 
     /// Tell the control plane; a full queue is counted.

@@ -94,9 +94,10 @@ fn split(bytes: &[u8]) -> Result<Split<'_>, Malformed> {
         return Err(Malformed::Header);
     };
     if first & 0x20 != 0 {
-        // Only the last packet is padded, by a whole number of words (RFC 3550 §6.4.1).
+        // RFC 3550 §6.4.1 wants only the last packet padded, by whole words. Chromium pads each transport-wide feedback by
+        // one to three bytes to the next word and counts just those, so the rule here is only that padding fits.
         let padding = body.last().map_or(0, |&last| usize::from(last));
-        if padding == 0 || padding % 4 != 0 || !rest.is_empty() {
+        if padding == 0 {
             return Err(Malformed::Padding);
         }
         let kept = body.len().checked_sub(padding).ok_or(Malformed::Padding)?;

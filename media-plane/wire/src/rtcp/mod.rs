@@ -26,7 +26,7 @@ pub enum Malformed {
     Header,
     /// More than [`compound::PACKETS_MAX`] packets.
     TooManyPackets,
-    /// Padding before the last packet, or longer than it.
+    /// Padding of no bytes, or longer than the packet.
     Padding,
     /// A count or length inside a packet is larger than its data, or a value that the specification reserves.
     Body,
