@@ -8,7 +8,8 @@ use contract::EndpointId;
 use signaling::association::ChannelKind;
 use tokio::sync::mpsc;
 
-use crate::signaling_loop::{Handle, Message};
+use crate::pace::Pace;
+use crate::signaling_loop::{Clock, Handle, Message};
 
 /// A WebSocket among those that an endpoint opened one after the other; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,43 +118,46 @@ pub(crate) async fn serve(mut socket: WebSocket, endpoint: EndpointId, id: Chann
     if signaling.send(Message::ChannelOpened { endpoint, channel: id, sender }).await.is_err() {
         return;
     }
+    let clock = Clock::new();
+    let mut pace = Pace::new(MESSAGES_PER_SECOND, MESSAGES_BURST);
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     let mut heard = true;
     loop {
         tokio::select! {
-            received = socket.recv() => {
-                heard = true;
-                match received {
-                    Some(Ok(WsMessage::Text(text))) => {
-                        let text = text.as_str().to_owned();
-                        if signaling.send(Message::ChannelText { endpoint, text }).await.is_err() {
-                            break;
-                        }
-                    }
-                    Some(Ok(WsMessage::Close(_)) | Err(_)) | None => break,
-                    Some(Ok(_)) => {}
-                }
-            }
-            message = messages.recv() => {
-                let closing = !matches!(message, Some(ToChannel::Text(_)));
-                let frame = match message {
-                    Some(ToChannel::Text(text)) => WsMessage::Text(text.into()),
-                    Some(ToChannel::Close(code, reason)) => close_frame(code, reason),
-                    None => close_frame(CLOSE_GOING_AWAY, "going away"),
-                };
-                let sent = tokio::time::timeout(SEND_WITHIN, socket.send(frame)).await;
-                if closing || !matches!(sent, Ok(Ok(()))) {
-                    break;
-                }
-            }
-            _ = ping.tick() => {
-                let silent = !std::mem::take(&mut heard);
-                let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Ping(Default::default()))).await;
-                if silent || !matches!(sent, Ok(Ok(()))) {
-                    break;
-                }
-            }
-        }
+                   received = socket.recv() => {
+                       heard = true;
+                       match received {
+                           Some(Ok(WsMessage::Text(text))) => {
+                               let text = text.as_str().to_owned();
+        while !pace.admit(clock.now()) { tokio::time::sleep(pace.delay(clock.now())).await; }
+                               if signaling.send(Message::ChannelText { endpoint, text }).await.is_err() {
+                                   break;
+                               }
+                           }
+                           Some(Ok(WsMessage::Close(_)) | Err(_)) | None => break,
+                           Some(Ok(_)) => {}
+                       }
+                   }
+                   message = messages.recv() => {
+                       let closing = !matches!(message, Some(ToChannel::Text(_)));
+                       let frame = match message {
+                           Some(ToChannel::Text(text)) => WsMessage::Text(text.into()),
+                           Some(ToChannel::Close(code, reason)) => close_frame(code, reason),
+                           None => close_frame(CLOSE_GOING_AWAY, "going away"),
+                       };
+                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(frame)).await;
+                       if closing || !matches!(sent, Ok(Ok(()))) {
+                           break;
+                       }
+                   }
+                   _ = ping.tick() => {
+                       let silent = !std::mem::take(&mut heard);
+                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Ping(Default::default()))).await;
+                       if silent || !matches!(sent, Ok(Ok(()))) {
+                           break;
+                       }
+                   }
+               }
     }
     let _ = signaling.send(Message::ChannelClosed { endpoint, channel: id }).await;
 }
@@ -174,6 +178,10 @@ pub(crate) const CLOSE_TRY_LATER: u16 = 1_013;
 
 /// A client that does not read is cut off after this many messages.
 const MESSAGES_WAITING_MAX: usize = 256;
+
+/// Messages of one client. One that sends more is read more slowly.
+const MESSAGES_PER_SECOND: u64 = 50;
+const MESSAGES_BURST: u64 = 100;
 
 /// Two missed answers end a channel.
 const PING_EVERY: Duration = Duration::from_secs(15);

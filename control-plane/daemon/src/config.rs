@@ -54,7 +54,7 @@ pub(crate) struct Media {
     /// `None` = one per core.
     pub(crate) workers: Option<usize>,
     pub(crate) pin: bool,
-    pub(crate) io: Io,
+    pub(crate) io: DatagramIo,
     pub(crate) slots: u32,
     pub(crate) spin_us: u64,
     pub(crate) receiver_budget_bps: u64,
@@ -71,9 +71,9 @@ pub(crate) struct PublicAddress {
 
 /// How packets move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Io {
+pub(crate) enum DatagramIo {
     Auto,
-    IoUring,
+    Uring,
     Plain,
 }
 
@@ -225,7 +225,10 @@ fn read_media(reader: &mut Reader<'_>) -> Media {
         workers: Some(reader.integer("media.workers", 0..=WORKERS_MAX as u64) as usize)
             .filter(|count| *count > 0),
         pin: reader.flag("media.pin"),
-        io: reader.choice("media.io", &[("auto", Io::Auto), ("io_uring", Io::IoUring), ("plain", Io::Plain)]),
+        io: reader.choice(
+            "media.io",
+            &[("auto", DatagramIo::Auto), ("io_uring", DatagramIo::Uring), ("plain", DatagramIo::Plain)],
+        ),
         slots: reader.integer("media.slots", 1_024..=1_048_576) as u32,
         spin_us: reader.integer("media.spin_us", 0..=1_000_000),
         receiver_budget_bps: reader.integer("media.receiver_budget_bps", 100_000..=10_000_000_000),

@@ -8,7 +8,8 @@ use xmpp::ConnectionId;
 use xmpp::streams::Query;
 
 use crate::channels::{CLOSE_NORMAL, CLOSE_TRY_LATER, CLOSE_UNSUPPORTED, SEND_WITHIN, close_frame};
-use crate::signaling_loop::{Handle, Message};
+use crate::pace::Pace;
+use crate::signaling_loop::{Clock, Handle, Message};
 
 /// To the task of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,46 +45,53 @@ async fn pump(
     connection: ConnectionId,
     signaling: &Handle,
 ) -> bool {
+    let clock = Clock::new();
+    let mut pace = Pace::new(FRAMES_PER_SECOND, FRAMES_BURST);
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         tokio::select! {
-            received = socket.recv() => match received {
-                Some(Ok(WsMessage::Text(text))) => {
-                    let text = text.as_str().to_owned();
-                    if signaling.send(Message::Frame { connection, text }).await.is_err() {
-                        return false;
-                    }
-                }
-                Some(Ok(WsMessage::Binary(_))) => {
-                    let _ = socket.send(close_frame(CLOSE_UNSUPPORTED, "text only")).await;
-                    return false;
-                }
-                Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return false,
-                Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {}
-            },
-            frame = frames.recv() => {
-                let Some(ToConnection::Frame(text)) = frame else {
-                    // Closed by the stream, or dropped because the client did not read.
-                    let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
-                    return true;
-                };
-                let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Text(text.into()))).await;
-                if !matches!(sent, Ok(Ok(()))) {
-                    return false;
-                }
-            }
-            _ = ping.tick() => {
-                let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Ping(Default::default()))).await;
-                if !matches!(sent, Ok(Ok(()))) {
-                    return false;
-                }
-            }
-        }
+                   received = socket.recv() => match received {
+                       Some(Ok(WsMessage::Text(text))) => {
+                           let text = text.as_str().to_owned();
+        while !pace.admit(clock.now()) { tokio::time::sleep(pace.delay(clock.now())).await; }
+                           if signaling.send(Message::Frame { connection, text }).await.is_err() {
+                               return false;
+                           }
+                       }
+                       Some(Ok(WsMessage::Binary(_))) => {
+                           let _ = socket.send(close_frame(CLOSE_UNSUPPORTED, "text only")).await;
+                           return false;
+                       }
+                       Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return false,
+                       Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {}
+                   },
+                   frame = frames.recv() => {
+                       let Some(ToConnection::Frame(text)) = frame else {
+                           // Closed by the stream, or dropped because the client did not read.
+                           let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
+                           return true;
+                       };
+                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Text(text.into()))).await;
+                       if !matches!(sent, Ok(Ok(()))) {
+                           return false;
+                       }
+                   }
+                   _ = ping.tick() => {
+                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Ping(Default::default()))).await;
+                       if !matches!(sent, Ok(Ok(()))) {
+                           return false;
+                       }
+                   }
+               }
     }
 }
 
 /// Frames that may wait for a client that does not read; then the connection is given up, and the session may be resumed.
 const FRAMES_WAITING_MAX: usize = 512;
+
+/// Frames of one client: joining takes some twenty at once. A client that sends more is read more slowly.
+const FRAMES_PER_SECOND: u64 = 100;
+const FRAMES_BURST: u64 = 400;
 
 /// Keeps proxies from closing a quiet connection.
 const PING_EVERY: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ mod http;
 mod limiter;
 mod log;
 mod metrics_page;
+mod pace;
 mod private_http;
 mod signaling_loop;
 mod status;

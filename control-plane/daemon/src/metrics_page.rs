@@ -101,7 +101,7 @@ impl Numbers {
         )?;
         gauge(encoder, "dtls_associations", "DTLS associations", associations as f64)?;
 
-        let (received, sent, unsent) = self.0.channels.read();
+        let [received, sent, unsent, limited] = self.0.channels.read();
         counter(encoder, "channel_messages_received", "Bridge-channel messages received", received)?;
         counter(encoder, "channel_messages_sent", "Bridge-channel messages sent", sent)?;
         counter(
@@ -109,6 +109,12 @@ impl Numbers {
             "channel_messages_unsent",
             "Bridge-channel messages not sent: no channel, or nobody reads",
             unsent,
+        )?;
+        counter(
+            encoder,
+            "channel_messages_limited",
+            "Bridge-channel messages dropped: the client sent too many",
+            limited,
         )
     }
 }
@@ -123,15 +129,15 @@ fn workers(encoder: &mut DescriptorEncoder<'_>, sample: &Sample) -> fmt::Result 
         .collect();
 
     for metric in Metric::ALL {
-        let mut family =
-            encoder.encode_descriptor(metric.label(), metric.help().trim(), None, MetricType::Counter)?;
+        let name = format!("worker_{}", metric.label());
+        let mut family = encoder.encode_descriptor(&name, metric.help().trim(), None, MetricType::Counter)?;
         for (number, statistics) in &statistics {
             let labels = [("worker", number.as_str())];
             ConstCounter::new(statistics.counter(*metric)).encode(family.encode_family(&labels)?)?;
         }
     }
     let mut family = encoder.encode_descriptor(
-        "drops",
+        "worker_drops",
         "Datagrams and packets that ended here, by reason",
         None,
         MetricType::Counter,
@@ -144,10 +150,10 @@ fn workers(encoder: &mut DescriptorEncoder<'_>, sample: &Sample) -> fmt::Result 
     }
     type Reading = fn(&Statistics) -> u64;
     let gauges: [(&str, &str, Reading); 4] = [
-        ("endpoints", "Endpoints seated", |statistics| statistics.endpoints),
-        ("conferences", "Conferences with an endpoint here", |statistics| statistics.conferences),
-        ("slots_held", "Packet slots in use", |statistics| statistics.slots_held),
-        ("slots", "Packet slots in all", |statistics| statistics.slots),
+        ("worker_endpoints", "Endpoints seated", |statistics| statistics.endpoints),
+        ("worker_conferences", "Conferences with an endpoint here", |statistics| statistics.conferences),
+        ("worker_slots_held", "Packet slots in use", |statistics| statistics.slots_held),
+        ("worker_slots", "Packet slots in all", |statistics| statistics.slots),
     ];
     for (name, help, reading) in gauges {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -158,10 +164,10 @@ fn workers(encoder: &mut DescriptorEncoder<'_>, sample: &Sample) -> fmt::Result 
     }
     type Distribution = fn(&Statistics) -> &Histogram<u64>;
     let distributions: [(&str, &str, Distribution); 2] = [
-        ("box_delay_seconds", "From arrival to hand-over to the kernel", |statistics| {
+        ("worker_box_delay_seconds", "From arrival to hand-over to the kernel", |statistics| {
             &statistics.box_delay_us
         }),
-        ("turn_seconds", "Length of turns with work", |statistics| &statistics.turn_us),
+        ("worker_turn_seconds", "Length of turns with work", |statistics| &statistics.turn_us),
     ];
     for (name, help, distribution) in distributions {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
@@ -222,15 +228,18 @@ mod tests {
         let page = page(&status).unwrap();
         for metric in Metric::ALL {
             assert!(
-                page.contains(&format!("sluice_{}_total{{worker=\"0\"}} 0", metric.label())),
+                page.contains(&format!("sluice_worker_{}_total{{worker=\"0\"}} 0", metric.label())),
                 "{}",
                 metric.label()
             );
         }
         assert!(page.contains("sluice_sessions 3"), "{page}");
-        assert!(page.contains("sluice_drops_total{worker=\"0\",reason=\"srtp_auth\"} 0"));
-        assert!(page.contains("sluice_box_delay_seconds_bucket{le=\"0.000025\",worker=\"0\"} 2"), "{page}");
-        assert!(page.contains("sluice_box_delay_seconds_count{worker=\"0\"} 4"));
+        assert!(page.contains("sluice_worker_drops_total{worker=\"0\",reason=\"srtp_auth\"} 0"));
+        assert!(
+            page.contains("sluice_worker_box_delay_seconds_bucket{le=\"0.000025\",worker=\"0\"} 2"),
+            "{page}"
+        );
+        assert!(page.contains("sluice_worker_box_delay_seconds_count{worker=\"0\"} 4"));
         assert!(page.contains("sluice_dtls_established_total{profile=\"AEAD_AES_128_GCM\"} 0"));
         assert!(page.ends_with("# EOF\n"));
     }

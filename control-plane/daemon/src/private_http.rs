@@ -57,7 +57,7 @@ async fn statistics(State(status): State<Arc<Status>>) -> Json<Value> {
     let total = |metric| all(&sample).map(|statistics| statistics.counter(metric)).sum::<u64>();
     let endpoints: u64 = all(&sample).map(|statistics| statistics.endpoints).sum();
     let (failed, ..) = status.handshakes.read();
-    let (messages_received, messages_sent, _) = status.channels.read();
+    let [messages_received, messages_sent, ..] = status.channels.read();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "current_timestamp": timestamp(),

@@ -71,6 +71,7 @@ pub(crate) struct ChannelCounters {
     received: AtomicU64,
     sent: AtomicU64,
     unsent: AtomicU64,
+    limited: AtomicU64,
 }
 
 /// All profiles that may be negotiated.
@@ -233,11 +234,15 @@ impl ChannelCounters {
         self.unsent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages received, sent, and not sent because the client did not read or was gone.
-    pub(crate) fn read(&self) -> (u64, u64, u64) {
-        let [received, sent, unsent] =
-            [&self.received, &self.sent, &self.unsent].map(|c| c.load(Ordering::Relaxed));
-        (received, sent, unsent)
+    pub(crate) fn limited(&self) {
+        self.limited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Messages received, sent, not sent because the client did not read or was gone, and dropped because the client
+    /// sent too many.
+    pub(crate) fn read(&self) -> [u64; 4] {
+        [&self.received, &self.sent, &self.unsent, &self.limited]
+            .map(|counter| counter.load(Ordering::Relaxed))
     }
 }
 

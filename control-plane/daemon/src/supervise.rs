@@ -20,7 +20,7 @@ use xmpp::Streams;
 
 use crate::candidates::{self, Addresses};
 use crate::command_line::{EXIT_CONFIG, EXIT_UNAVAILABLE, Role, Serve};
-use crate::config::{Config, Http, Io};
+use crate::config::{Config, DatagramIo, Http};
 use crate::handshake::Threads;
 use crate::http::{self, Public};
 use crate::limiter::Limiter;
@@ -142,9 +142,9 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
         local: addresses.local.clone(),
         candidates: addresses.candidates.clone(),
         io: match config.media.io {
-            Io::Auto => BackendChoice::Auto,
-            Io::IoUring => BackendChoice::IoUring,
-            Io::Plain => BackendChoice::Plain,
+            DatagramIo::Auto => BackendChoice::Auto,
+            DatagramIo::Uring => BackendChoice::IoUring,
+            DatagramIo::Plain => BackendChoice::Plain,
         },
         slots: config.media.slots,
         spin_us: config.media.spin_us,
@@ -223,7 +223,7 @@ pub(crate) fn signaling_config(
 }
 
 /// The system's random generator.
-pub(crate) fn random() -> Box<dyn FnMut(&mut [u8]) + Send> {
+pub(crate) fn random() -> xmpp::streams::Random {
     // Without randomness there is no safe way to go on, and Linux has it from the first second.
     Box::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
 }

@@ -129,7 +129,7 @@ fn good_values_arrive() {
     assert_eq!(config.http.public_url.as_deref(), Some("https://meet.example"));
     assert_eq!(config.media.addresses.len(), 2);
     assert_eq!(config.media.public_addresses[1].local, None);
-    assert_eq!((config.media.io, config.media.workers), (Io::Plain, Some(2)));
+    assert_eq!((config.media.io, config.media.workers), (DatagramIo::Plain, Some(2)));
     assert_eq!(config.client.options["startWithAudioMuted"], true);
 }
 

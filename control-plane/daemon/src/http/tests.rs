@@ -207,7 +207,8 @@ async fn web_sockets_are_refused_without_subprotocol_from_foreign_pages_and_with
     let own = format!("http://{}", server.public);
     let foreign = ("origin", "https://evil.example");
     let channel = "/colibri-ws/default/abc/ann?pwd=guess";
-    let table: [(&str, &str, Vec<(&'static str, &str)>, u16); 7] = [
+    type Headers<'a> = Vec<(&'static str, &'a str)>;
+    let table: [(&str, &str, Headers<'_>, u16); 7] = [
         ("plain", "/xmpp-websocket", vec![XMPP], 101),
         ("own page", "/xmpp-websocket", vec![XMPP, ("origin", &own)], 101),
         ("listed page", "/xmpp-websocket", vec![XMPP, ("origin", "https://portal.example")], 101),
