@@ -45,7 +45,10 @@ export class Peer extends Emitter<PeerEvents> {
   readonly channel: RTCDataChannel | null;
   private readonly lines: Line[] = [];
   private readonly own = new Map<OwnSlot, OwnTrack>();
+  /** SSRCs that the last finished round covers. */
+  private receiving = new Set<number>();
   private version = 1;
+  private nextMid = Number(DATA_MID) + 1;
   private dirty = false;
   private running = false;
   private closed = false;
@@ -92,23 +95,27 @@ export class Peer extends Emitter<PeerEvents> {
   /** Receives on one more SSRC; a known SSRC needs nothing. */
   receive(source: RemoteSource): void {
     if (this.lines.some((line) => line.remote?.ssrc === source.ssrc)) return;
-    const free = this.lines.find((line) => line.kind === source.media && !line.send && line.remote === undefined);
-    const line = free ?? this.appendLine(source.media);
+    const line = this.recycledLine(source.media) ?? this.appendLine(source.media);
     const label = `remote-${source.media}-${line.mid}`;
     line.remote = { ssrc: source.ssrc, ...(source.rtx === undefined ? {} : { rtx: source.rtx }), msid: `${label} ${label}-${source.ssrc}` };
     this.negotiate();
   }
 
-  /** Frees the line of an SSRC for the next source. */
+  /** Closes the line of an SSRC; its place is free for the next source after one more round. */
   release(ssrc: number): void {
     const line = this.lines.find((candidate) => candidate.remote?.ssrc === ssrc && !candidate.send);
     if (line === undefined) return;
     delete line.remote;
+    line.closed = 'asked';
     this.negotiate();
   }
 
-  /** The track that plays an SSRC, once its line is negotiated. */
+  /**
+   * The track that plays an SSRC, once its line is negotiated. Not sooner: an element that is given the track of a
+   * re-used line before Chromium has moved it to the new SSRC stays black.
+   */
   trackOf(ssrc: number): MediaStreamTrack | null {
+    if (!this.receiving.has(ssrc)) return null;
     const line = this.lines.find((candidate) => candidate.remote?.ssrc === ssrc);
     return this.transceiver(line?.mid)?.receiver.track ?? null;
   }
@@ -146,8 +153,20 @@ export class Peer extends Emitter<PeerEvents> {
     }
   }
 
+  /**
+   * A closed line under a new mid, and so with a new track (RFC 8829 §5.2.2). Chromium decodes a new SSRC on a line that
+   * was only paused, but its old track never shows it.
+   */
+  private recycledLine(kind: 'audio' | 'video'): Line | undefined {
+    const line = this.lines.find((candidate) => candidate.kind === kind && candidate.closed === 'done');
+    if (line === undefined) return undefined;
+    delete line.closed;
+    line.mid = String(this.nextMid++);
+    return line;
+  }
+
   private appendLine(kind: 'audio' | 'video'): Line {
-    const line: Line = { mid: String(Math.max(Number(DATA_MID), ...this.lines.map((l) => Number(l.mid))) + 1), kind, send: false };
+    const line: Line = { mid: String(this.nextMid++), kind, send: false };
     this.lines.push(line);
     return line;
   }
@@ -167,12 +186,16 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   private async round(): Promise<void> {
+    const offered = this.lines.map((line) => line.remote?.ssrc).filter((ssrc) => ssrc !== undefined);
+    const closing = this.lines.filter((line) => line.closed === 'asked');
     const sdp = buildOffer(this.offer, this.lines, this.version++, this.options.preferredCodecs);
     await this.pc.setRemoteDescription({ type: 'offer', sdp });
     for (const own of this.own.values()) await this.openSender(own);
     const answer = await this.pc.createAnswer();
     await this.setAnswer(answer.sdp ?? '');
     if (this.closed) return;
+    this.receiving = new Set(offered);
+    for (const line of closing) line.closed = 'done';
     for (const own of this.own.values()) this.applyEncodings(own);
     const parsed = parseAnswer(this.pc.localDescription!.sdp);
     this.emit('negotiated', { answer: parsed, sources: this.localSources(parsed) });

@@ -30,6 +30,8 @@ export interface InboundAudio {
   packetsLost: number;
   bytesReceived: number;
   concealedSamples: number;
+  /** Of these, filled in with silence: what a bridge that drops silent packets causes by design. */
+  silentConcealedSamples: number;
   totalSamplesReceived: number;
   totalAudioEnergy: number;
   jitter: number;
@@ -160,6 +162,7 @@ function inboundAudio(report: Report, source: string | null): InboundAudio {
     packetsLost: number(report.packetsLost),
     bytesReceived: number(report.bytesReceived),
     concealedSamples: number(report.concealedSamples),
+    silentConcealedSamples: number(report.silentConcealedSamples),
     totalSamplesReceived: number(report.totalSamplesReceived),
     totalAudioEnergy: number(report.totalAudioEnergy),
     jitter: number(report.jitter),

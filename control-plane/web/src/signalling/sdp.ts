@@ -3,7 +3,7 @@ import type { Content, Fingerprint, HeaderExtension, Offer, PayloadType } from '
 
 export type MediaKind = 'audio' | 'video' | 'application';
 
-/** One m-line of the session. Lines are only ever appended and re-used, never removed. */
+/** One m-line of the session. Lines are only ever appended, closed and recycled, never removed. */
 export interface Line {
   mid: string;
   kind: MediaKind;
@@ -11,6 +11,8 @@ export interface Line {
   send: boolean;
   /** The SSRC that we receive on it, if any. */
   remote?: { ssrc: number; rtx?: number; msid: string };
+  /** Rejected with port 0: `asked` until a round has said so, then `done` and free to be recycled. */
+  closed?: 'asked' | 'done';
 }
 
 export interface AnsweredMedia {
@@ -46,7 +48,7 @@ export function buildOffer(offer: Offer, lines: Line[], version: number, preferr
     `o=- 1923518516 ${version} IN IP4 0.0.0.0`,
     's=-',
     't=0 0',
-    `a=group:BUNDLE ${lines.map((line) => line.mid).join(' ')}`,
+    `a=group:BUNDLE ${lines.filter((line) => line.closed === undefined).map((line) => line.mid).join(' ')}`,
     'a=msid-semantic: WMS *',
   ];
   for (const line of lines) {
@@ -106,7 +108,7 @@ function mediaSection(offer: Offer, content: Content, line: Line, preferred: str
   const head =
     line.kind === 'application'
       ? 'm=application 9 UDP/DTLS/SCTP webrtc-datachannel'
-      : `m=${line.kind} 9 UDP/TLS/RTP/SAVPF ${payloads.map((payload) => payload.id).join(' ')}`;
+      : `m=${line.kind} ${line.closed === undefined ? 9 : 0} UDP/TLS/RTP/SAVPF ${payloads.map((payload) => payload.id).join(' ')}`;
   const sdp = [head, 'c=IN IP4 0.0.0.0', 'a=rtcp:9 IN IP4 0.0.0.0', `a=mid:${line.mid}`];
   sdp.push(`a=ice-ufrag:${transport.ufrag}`, `a=ice-pwd:${transport.pwd}`, 'a=ice-options:trickle');
   for (const print of transport.fingerprints) sdp.push(`a=fingerprint:${print.hash} ${print.value}`);
