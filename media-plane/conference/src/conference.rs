@@ -94,7 +94,13 @@ pub struct Projected {
     pub patch: wire::codec::Patch,
     /// Audio or video.
     pub media: Media,
+    /// The stream begins with this packet, which came late: offer the up to [`REPLAY_MAX`] packets of the same encoding that
+    /// follow it once more, in order; they were refused before.
+    pub replay: bool,
 }
+
+/// Packets of an encoding that [`Projected::replay`] may ask for again.
+pub const REPLAY_MAX: u64 = crate::projection::REPLAY_MAX;
 
 /// A replica of a conference.
 ///

@@ -24,7 +24,7 @@ mod slots;
 mod source;
 mod speech;
 
-pub use conference::{Conference, Config, Projected, SOURCES_PER_CONFERENCE_MAX, Storage};
+pub use conference::{Conference, Config, Projected, REPLAY_MAX, SOURCES_PER_CONFERENCE_MAX, Storage};
 pub use endpoint::{Receiver, ReceiverIndex, ReceiverSpec};
 pub use event::Event;
 pub use packet::{

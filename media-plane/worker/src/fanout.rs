@@ -73,6 +73,7 @@ impl Worker {
                 arrival: now,
             };
             cache.insert(published.media.encoding, cached, arena);
+            cache.remember(&published.media);
         }
         published.number = list.len() as u32;
         arena.retain(published.slot);

@@ -3,6 +3,7 @@
 //! A cached packet holds its arena slot. Packets leave by age, by being overwritten, or when the arena runs low.
 
 use arrayvec::ArrayVec;
+use conference::MediaPacket;
 use contract::{Duration, Timestamp, limits};
 use mesh::arena::{Arena, Slot};
 
@@ -21,15 +22,18 @@ pub(crate) struct Cached {
 #[derive(Debug)]
 pub(crate) struct SourceCache {
     encodings: ArrayVec<Box<[Option<Cached>]>, { limits::ENCODINGS_PER_SOURCE_MAX }>,
+    /// What the latest packets said of themselves, for offering them again.
+    recent: ArrayVec<Box<[Option<MediaPacket>]>, { limits::ENCODINGS_PER_SOURCE_MAX }>,
 }
 
 impl SourceCache {
     /// For a video source of `encodings` encodings; audio is not retransmitted.
     pub(crate) fn new(encodings: usize) -> SourceCache {
-        let encodings = (0..encodings.min(limits::ENCODINGS_PER_SOURCE_MAX))
-            .map(|_| vec![None; PACKETS].into_boxed_slice())
-            .collect();
-        SourceCache { encodings }
+        let encodings = encodings.min(limits::ENCODINGS_PER_SOURCE_MAX);
+        SourceCache {
+            encodings: (0..encodings).map(|_| vec![None; PACKETS].into_boxed_slice()).collect(),
+            recent: (0..encodings).map(|_| vec![None; RECENT].into_boxed_slice()).collect(),
+        }
     }
 
     /// Keep a packet; the cache takes over one reference to its slot. What stood in its place is released.
@@ -42,6 +46,25 @@ impl SourceCache {
         if let Some(old) = place.replace(cached) {
             arena.release(old.slot);
         }
+    }
+
+    /// Remember what a packet said of itself.
+    pub(crate) fn remember(&mut self, media: &MediaPacket) {
+        if let Some(ring) = self.recent.get_mut(usize::from(media.encoding)) {
+            ring[media.sequence as usize % RECENT] = Some(*media);
+        }
+    }
+
+    /// A recent packet with what it said of itself.
+    pub(crate) fn recent(
+        &self,
+        encoding: u8,
+        sequence: u64,
+        now: Timestamp,
+    ) -> Option<(MediaPacket, Cached)> {
+        let media = self.recent.get(usize::from(encoding))?[sequence as usize % RECENT];
+        let media = media.filter(|media| media.sequence == sequence)?;
+        Some((media, self.get(encoding, sequence, now)?))
     }
 
     /// The packet, if it is still here and not too old.
@@ -73,3 +96,5 @@ impl SourceCache {
 
 /// Packets an encoding: one second at 4 Mbit/s of 1,000 B packets.
 const PACKETS: usize = 512;
+/// Packets an encoding that can be offered again to a projection that begins late.
+const RECENT: usize = conference::REPLAY_MAX as usize;

@@ -166,6 +166,11 @@ impl Client {
         self.transport.selected().is_some()
     }
 
+    /// Ask for a key frame on `ssrc`, as a decoder does that cannot go on.
+    pub fn request_key_frame(&mut self, ssrc: u32, now: Timestamp) {
+        self.transport.request_key_frame(ssrc, now);
+    }
+
     /// Do what is due; the datagrams to send.
     pub fn handle_timeout(&mut self, now: Timestamp) -> Vec<Vec<u8>> {
         let mut mail = ClientMail::default();

@@ -97,6 +97,8 @@ pub(crate) struct Output {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) patch: Patch,
+    /// Forwarding began with this packet though some that follow it had been let go: offer those again, in order.
+    pub(crate) replay: bool,
 }
 
 /// What a codec says of a frame that was not decided yet.
@@ -129,8 +131,10 @@ pub(crate) struct VideoProjection {
     /// Added to source numbers less those taken out.
     sequence_offset: u64,
     timestamp_offset: u32,
-    /// The highest frame of each encoding that cannot be begun with any more.
+    /// The highest frame of each encoding that cannot be begun with any more, but by offering packets again.
     passed: [Option<u32>; ENCODINGS_PER_SOURCE_MAX],
+    /// The highest sequence number seen of each encoding.
+    seen: [u64; ENCODINGS_PER_SOURCE_MAX],
     /// The frame that the last packet taken out belonged to.
     removed_frame: Option<(u64, u64)>,
     key_frame_wanted: bool,
@@ -149,6 +153,7 @@ impl VideoProjection {
             sequence_offset: 0,
             timestamp_offset: 0,
             passed: [None; ENCODINGS_PER_SOURCE_MAX],
+            seen: [0; ENCODINGS_PER_SOURCE_MAX],
             removed_frame: None,
             key_frame_wanted: false,
         }
@@ -199,6 +204,7 @@ impl VideoProjection {
         // With another codec everything begins anew, on whichever encoding.
         let current = self.current.filter(|_| self.rewriter.fits(packet));
         let switches = current != Some(packet.encoding) && self.is_switch_point(packet, current, target);
+        let is_late = switches && self.is_late(packet);
         self.note_frame(packet);
         if switches {
             self.switch(packet, target);
@@ -206,18 +212,19 @@ impl VideoProjection {
             self.key_frame_wanted |= current != Some(target.encoding);
             return None;
         }
-        self.renumber(packet, target)
+        let output = self.renumber(packet, target)?;
+        Some(Output { replay: switches && is_late, ..output })
     }
 
-    /// Whether forwarding may turn to the packet's encoding with this very packet.
+    /// Whether forwarding may turn to the packet's encoding with this very packet. One that comes late will do, as long as
+    /// those that follow it can be offered again.
     fn is_switch_point(&self, packet: &MediaPacket, current: Option<u8>, target: Target) -> bool {
         let begins = packet.frame.start_of_frame && packet.frame.key_frame && packet.payload_bytes > 0;
         if packet.encoding > target.encoding || !begins {
             return false;
         }
-        // Late: packets that follow it were let go already.
-        let passed = self.passed.get(usize::from(packet.encoding)).copied().flatten();
-        if passed.is_some_and(|number| number >= packet.frame.number && !is_restart(number, packet)) {
+        let seen = self.seen.get(usize::from(packet.encoding)).copied().unwrap_or_default();
+        if self.is_late(packet) && seen >= packet.sequence + REPLAY_MAX {
             return false;
         }
         match current {
@@ -229,12 +236,20 @@ impl VideoProjection {
         }
     }
 
+    /// Whether packets that follow this one were let go already.
+    fn is_late(&self, packet: &MediaPacket) -> bool {
+        let passed = self.passed.get(usize::from(packet.encoding)).copied().flatten();
+        passed.is_some_and(|number| number >= packet.frame.number && !is_restart(number, packet))
+    }
+
     /// Remember how far an encoding has come: frames that began up to there cannot be begun with any more.
     fn note_frame(&mut self, packet: &MediaPacket) {
         let Some(passed) = self.passed.get_mut(usize::from(packet.encoding)) else { return };
         let number = packet.frame.number;
         let begun = if packet.frame.start_of_frame { number.saturating_sub(1) } else { number };
         let restarts = passed.is_some_and(|passed| is_restart(passed, packet));
+        let seen = &mut self.seen[usize::from(packet.encoding)];
+        *seen = if restarts { packet.sequence } else { packet.sequence.max(*seen) };
         *passed = Some(if restarts { begun } else { passed.unwrap_or(0).max(begun) });
     }
 
@@ -295,7 +310,7 @@ impl VideoProjection {
             self.continuity.complete = marker;
             self.continuity.started = true;
         }
-        Some(Output { sequence, timestamp, marker, patch })
+        Some(Output { sequence, timestamp, marker, patch, replay: false })
     }
 
     fn is_frame_kept(&mut self, packet: &MediaPacket, target: Target, key: u64, newest: bool) -> bool {
@@ -412,6 +427,9 @@ impl Rewriter {
         }
     }
 }
+
+/// Packets behind the first of a key frame that may be offered again: what a worker remembers of each encoding.
+pub(crate) const REPLAY_MAX: u64 = 64;
 
 /// Whether a frame is so far behind `passed` that the sender must have begun to count anew.
 fn is_restart(passed: u32, packet: &MediaPacket) -> bool {

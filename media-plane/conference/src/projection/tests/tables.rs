@@ -134,12 +134,23 @@ fn vp8_encodings_are_switched_at_key_frames_only() {
 }
 
 #[test]
-fn a_key_frame_that_comes_after_its_successors_is_no_place_to_begin() {
+fn a_key_frame_that_comes_after_its_successors_asks_for_them_again() {
     let mut projection = VideoProjection::new(begun());
     projection.set_target(target(0, 0, 2));
     assert!(projection.project(&vp8(0, 12, 6, "be", 0, 0)).is_none());
-    assert!(projection.project(&vp8(0, 11, 5, "bek", 0, 0)).is_none(), "6 was let go already");
-    assert!(projection.project(&vp8(0, 13, 7, "bek", 0, 0)).is_some());
+    let late = projection.project(&vp8(0, 11, 5, "bek", 0, 0)).expect("it can begin");
+    assert!(late.replay, "6 was let go already");
+    let again = projection.project(&vp8(0, 12, 6, "be", 0, 0)).expect("offered again");
+    assert_eq!((again.sequence, again.replay), (late.sequence + 1, false));
+}
+
+#[test]
+fn a_key_frame_that_comes_much_too_late_is_no_place_to_begin() {
+    let mut projection = VideoProjection::new(begun());
+    projection.set_target(target(0, 0, 2));
+    assert!(projection.project(&vp8(0, 11 + crate::REPLAY_MAX, 6, "be", 0, 0)).is_none());
+    assert!(projection.project(&vp8(0, 11, 5, "bek", 0, 0)).is_none(), "more followed than is remembered");
+    assert!(projection.project(&vp8(0, 200, 7, "bek", 0, 0)).is_some_and(|output| !output.replay));
 }
 
 #[test]
