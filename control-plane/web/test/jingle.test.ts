@@ -84,6 +84,14 @@ test('m-lines stand in order with directions as the far side writes them', () =>
   assert.match(sections[4]!, /a=ssrc-group:FID 7 8\r\na=ssrc:7 cname:sluice\r\na=ssrc:7 msid:remote-video-3 t\r\n/);
 });
 
+test('a closed line keeps its place with port 0 and leaves the bundle', () => {
+  const lines = LINES.map((line) => (line.mid === '5' ? { ...line, closed: 'asked' as const } : line));
+  const sections = buildOffer(offer, lines, 1, []).split(/(?=^m=)/m);
+  assert.match(sections[0]!, /^a=group:BUNDLE 0 1 2 3 4\r$/m);
+  assert.match(sections[6]!, /^m=audio 0 UDP\/TLS\/RTP\/SAVPF 111\r$/m);
+  assert.match(sections[6]!, /^a=inactive\r$/m);
+});
+
 test('the preferred codec stands first, orphaned retransmission types are left out', () => {
   const video = buildOffer(offer, LINES, 1, ['vp8', 'av1']).split(/(?=^m=)/m)[2]!;
   assert.match(video, /^m=video 9 UDP\/TLS\/RTP\/SAVPF 100 41 107 42 96\r$/m);
