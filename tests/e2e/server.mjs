@@ -20,7 +20,7 @@ export async function freePort() {
 
 export async function freeUdpPort(wanted = 0) {
   const probe = createSocket('udp4').bind(wanted, '127.0.0.1');
-  const failed = await Promise.race([once(probe, 'listening').then(() => false), once(probe, 'error').then(() => true)]);
+  const failed = await new Promise((resolve) => probe.once('listening', () => resolve(false)).once('error', () => resolve(true)));
   if (failed) return freeUdpPort(0);
   const { port } = probe.address();
   probe.close();

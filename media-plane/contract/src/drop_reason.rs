@@ -73,8 +73,6 @@ reasons! {
     PaddingOnly = "padding_only",
     /// The sender is muted by a moderator.
     ForceMuted = "force_muted",
-    /// Silence beyond the first few packets.
-    Silence = "silence",
     /// The endpoint sends more than its share.
     EndpointRate = "endpoint_rate",
     /// No free packet slot.

@@ -59,8 +59,6 @@ metrics! {
     Sends = "sends",
     /// Send operations that failed.
     SendErrors = "send_errors",
-    /// Bytes of padding added to make lengths equal.
-    PaddingBytes = "padding_bytes",
     /// Key frames asked of senders.
     KeyFrameRequests = "key_frame_requests",
     /// Packets asked of senders again.

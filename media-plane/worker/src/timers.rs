@@ -36,10 +36,11 @@ impl Worker {
 
     fn call_transport(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) {
         if let Some(seat) = self.seats[number as usize].as_deref_mut() {
-            let checks_before = seat.transport.statistics().checks_sent;
+            let before = seat.transport.statistics();
             seat.transport.handle_timeout(now, &mut Mail(io));
-            let checks = seat.transport.statistics().checks_sent - checks_before;
-            self.statistics.add(Metric::ChecksSent, checks);
+            let after = seat.transport.statistics();
+            self.statistics.add(Metric::ChecksSent, after.checks_sent - before.checks_sent);
+            self.statistics.add(Metric::NacksSent, after.nacks_sent - before.nacks_sent);
             self.after_transport(number, now);
         } else {
             self.deadlines[number as usize] = Timestamp::NEVER;

@@ -57,7 +57,7 @@ fn no_file_or_module_is_named_for_having_no_owner() {
 
 #[test]
 fn unsafe_code_lives_in_mesh_and_uring_alone() {
-    for source in sources(&[".rs"]) {
+    for source in sources_but_this(&[".rs"]) {
         let allowed = ["media-plane/mesh/", "media-plane/uring/"].iter().any(|crate_| source.path.starts_with(crate_));
         for (line, text) in source.code_lines() {
             let uses = text.contains("unsafe {") || text.contains("unsafe impl") || text.contains("unsafe fn");
@@ -70,7 +70,7 @@ fn unsafe_code_lives_in_mesh_and_uring_alone() {
 
 #[test]
 fn every_unsafe_block_says_why_it_is_sound() {
-    for source in sources(&[".rs"]) {
+    for source in sources_but_this(&[".rs"]) {
         let lines: Vec<&str> = source.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             if line.trim_start().starts_with("//") || !(line.contains("unsafe {") || line.contains("unsafe impl")) {
@@ -84,16 +84,18 @@ fn every_unsafe_block_says_why_it_is_sound() {
 
 #[test]
 fn nothing_unfinished_or_private_is_left_in_the_tree() {
-    for source in sources(&[".rs", ".ts", ".sh", ".md", ".toml", ".service", ".conf"]) {
-        if source.path.starts_with("tests/tidy/") {
-            continue;
-        }
+    for source in sources_but_this(&[".rs", ".ts", ".sh", ".md", ".toml", ".service", ".conf"]) {
         for (index, line) in source.text.lines().enumerate() {
             for banned in ["todo!(", "unimplemented!(", "FIXME", "/root/", "#[ignore", "dbg!("] {
                 assert!(!line.contains(banned), "{}:{}: `{banned}`", source.path, index + 1);
             }
         }
     }
+}
+
+/// This crate speaks of what is forbidden; it is not held to it.
+fn sources_but_this(endings: &[&str]) -> impl Iterator<Item = Source> {
+    sources(endings).into_iter().filter(|source| !source.path.starts_with("tests/tidy/"))
 }
 
 /// Arrows of `docs/architecture.md`, read from its table: crate → the crates it may name.
