@@ -1,1 +1,2 @@
-//! Placeholder until its first commit.
+//! Nothing but a test, in `tests/turn.rs`: a program of its own, as an allocator is a program's.
+#![forbid(unsafe_code)]
