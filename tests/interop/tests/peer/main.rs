@@ -1,0 +1,3 @@
+//! str0m as client of the media plane.
+
+mod conference;
