@@ -1,0 +1,5 @@
+//! Prints the sysctl.d file: `cargo run --quiet -p tuning --example profile > systemd/90-sluice.conf`.
+
+fn main() {
+    print!("{}", tuning::render());
+}
