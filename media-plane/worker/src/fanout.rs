@@ -123,19 +123,30 @@ impl Worker {
         };
         let Some(path) = seat.transport.usable().filter(|_| seat.transport.has_keys()) else { return };
         let mut stream_missing = false;
-        for published in packets {
-            if !room.conference.is_interested(published.source, receiver) {
-                continue;
-            }
-            let Some(projected) = room.conference.project(receiver, published.source, &published.media)
-            else {
-                continue;
-            };
+        let mut offer = |room: &mut Room, published: &Published| {
+            let projected = room.conference.project(receiver, published.source, &published.media)?;
             let bytes = arena.bytes(published.slot);
             if crate::egress::send(seat, path, &projected, published, bytes, now, io) {
                 statistics.count(Metric::PacketsForwarded);
             } else {
                 stream_missing = true;
+            }
+            Some(projected.replay)
+        };
+        for published in packets {
+            if !room.conference.is_interested(published.source, receiver)
+                || offer(room, published) != Some(true)
+            {
+                continue;
+            }
+            // The stream begins with a packet that came late: those behind it get their chance now.
+            let encoding = published.media.encoding;
+            for sequence in (1..conference::REPLAY_MAX).map(|step| published.media.sequence + step) {
+                let again =
+                    room.cache(published.source).and_then(|cache| cache.recent(encoding, sequence, now));
+                if let Some((media, cached)) = again {
+                    offer(room, &Published { media, parts: cached.parts, slot: cached.slot, ..*published });
+                }
             }
         }
         self.deadlines[seat.index as usize] = seat.transport.poll_timeout();

@@ -86,33 +86,37 @@ impl MediaPlane {
         match command {
             Command::CreateEndpoint(spec) => return self.create_endpoint(&spec),
             Command::SetTransport { endpoint, remote } => {
-                self.to_seat(endpoint, |seat| Order::SetTransport {
+                self.order_seat(endpoint, |seat| Order::SetTransport {
                     seat,
                     endpoint,
                     remote: Box::new(remote),
                 });
             }
             Command::AddCandidates { endpoint, candidates } => {
-                self.to_seat(endpoint, |seat| Order::AddCandidates { seat, endpoint, candidates });
+                self.order_seat(endpoint, |seat| Order::AddCandidates { seat, endpoint, candidates });
             }
             Command::RestartIce { endpoint } => self.restart_ice(endpoint),
             Command::SetKeys { endpoint, keys } => {
                 // Keys of a wrong length cannot come from a handshake; without keys the endpoint simply never gets media.
                 let Ok(session) = transport::srtp::Session::new(&keys) else { return Ok(()) };
-                self.to_seat(endpoint, |seat| Order::SetKeys { seat, endpoint, session });
+                self.order_seat(endpoint, |seat| Order::SetKeys { seat, endpoint, session });
             }
             Command::SetSources { endpoint, sources } => self.set_sources(endpoint, sources),
             Command::SetVideoType { source, video_type } => self.set_video_type(source, video_type),
             Command::SetConstraints { endpoint, constraints } => {
                 let constraints = Box::new(constraints);
-                self.to_seat(endpoint, |seat| Order::SetConstraints { seat, endpoint, constraints });
+                self.order_seat(endpoint, |seat| Order::SetConstraints { seat, endpoint, constraints });
             }
             Command::SetAudioSubscription { endpoint, subscription } => {
                 let subscription = Box::new(subscription);
-                self.to_seat(endpoint, |seat| Order::SetAudioSubscription { seat, endpoint, subscription });
+                self.order_seat(endpoint, |seat| Order::SetAudioSubscription {
+                    seat,
+                    endpoint,
+                    subscription,
+                });
             }
             Command::SetForceMute { endpoint, audio, video } => {
-                self.to_seat(endpoint, |seat| Order::SetForceMute { seat, endpoint, audio, video });
+                self.order_seat(endpoint, |seat| Order::SetForceMute { seat, endpoint, audio, video });
             }
             Command::ExpireEndpoint { endpoint } => {
                 self.expire(endpoint, contract::report::ExpiryReason::Command)
@@ -263,7 +267,7 @@ impl MediaPlane {
         let Some(placed) = self.endpoints.get(&endpoint) else { return };
         let credentials = seating::credentials(placed.worker, placed.seat);
         let boxed = Box::new(credentials.clone());
-        self.to_seat(endpoint, |seat| Order::RestartIce { seat, endpoint, credentials: boxed });
+        self.order_seat(endpoint, |seat| Order::RestartIce { seat, endpoint, credentials: boxed });
         self.announce_credentials(endpoint, credentials);
     }
 
@@ -317,7 +321,7 @@ impl MediaPlane {
         self.source_homes.remove(&source);
         let Some(gathering) = self.conferences.get_mut(&conference) else { return };
         if gathering.sources.remove(&source).is_some() {
-            self.to_replicas(conference, || Order::RemoveSource { conference, source });
+            self.order_replicas(conference, || Order::RemoveSource { conference, source });
         }
     }
 
@@ -328,7 +332,7 @@ impl MediaPlane {
         {
             spec.video_type = video_type;
         }
-        self.to_replicas(conference, || Order::SetVideoType { conference, source, video_type });
+        self.order_replicas(conference, || Order::SetVideoType { conference, source, video_type });
     }
 
     fn expire(&mut self, endpoint: EndpointId, reason: contract::report::ExpiryReason) {
@@ -363,7 +367,7 @@ impl MediaPlane {
             }
             Return::SparesUsed { endpoint, audio, video } => {
                 let spares = seating::send_streams(usize::from(audio), usize::from(video));
-                self.to_seat(endpoint, |seat| Order::AddSpares { seat, endpoint, spares });
+                self.order_seat(endpoint, |seat| Order::AddSpares { seat, endpoint, spares });
             }
             Return::Counted(worker, statistics) => self.counts[usize::from(worker.0)] = Some(statistics),
             Return::Done(spent) => drop(spent),
@@ -374,16 +378,16 @@ impl MediaPlane {
         let Some(gathering) = self.conferences.get(&conference) else { return };
         let present = gathering.present.iter().enumerate().filter(|(_, count)| **count > 0);
         let peers = present.fold(0u128, |peers, (worker, _)| peers | 1 << worker);
-        self.to_replicas(conference, || Order::SetPeers(conference, peers));
+        self.order_replicas(conference, || Order::SetPeers(conference, peers));
     }
 
-    fn to_seat(&mut self, endpoint: EndpointId, order: impl FnOnce(u32) -> Order) {
+    fn order_seat(&mut self, endpoint: EndpointId, order: impl FnOnce(u32) -> Order) {
         if let Some(placed) = self.endpoints.get(&endpoint) {
             self.control.order(usize::from(placed.worker.0), order(placed.seat));
         }
     }
 
-    fn to_replicas(&mut self, conference: ConferenceId, order: impl Fn() -> Order) {
+    fn order_replicas(&mut self, conference: ConferenceId, order: impl Fn() -> Order) {
         let Some(gathering) = self.conferences.get(&conference) else { return };
         for worker in (0..gathering.present.len()).filter(|worker| gathering.present[*worker] > 0) {
             self.control.order(worker, order());
