@@ -146,7 +146,7 @@ impl Call {
                 let source = stream.last().expect("a stream has a packet").label.source;
                 heard.push(source);
                 assert_eq!(stream.breaches(), Vec::<String>::new(), "client {at}, {ssrc}, source {source}");
-                assert_eq!(stream.missing(), 0, "client {at}, {ssrc}, source {source}");
+                assert_eq!(client.noticed.missing(*ssrc), 0, "client {at}, {ssrc}, source {source}");
                 let complete = stream.complete_frames();
                 assert!(complete >= frames, "client {at}: {complete} frames of source {source} on {ssrc}");
             }

@@ -1,6 +1,6 @@
 //! A client: str0m, a socket, a microphone and a camera.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ pub struct Noticed {
     pub error: Option<String>,
     /// The last RTP, RTCP and DTLS datagram that it sent, as on the wire.
     pub last_sent: [Vec<u8>; 3],
+    /// What was received on each SSRC, by extended sequence number.
+    pub labels: HashMap<u32, BTreeMap<u64, Label>>,
     /// RTP packets that it sent.
     pub rtp_sent: u64,
     /// Datagrams by kind that came in: STUN, DTLS, RTP and RTCP.
@@ -298,6 +300,7 @@ impl Client {
                     label,
                     picture: picture(&packet.payload).filter(|_| is_vp8),
                 };
+                noticed.labels.entry(*packet.header.ssrc).or_default().insert(*packet.seq_no, label);
                 noticed.streams.entry(*packet.header.ssrc).or_default().insert(*packet.seq_no, received);
             }
             Event::RawPacket(packet) => self.raw(&packet),
@@ -381,6 +384,19 @@ impl Client {
 }
 
 impl Noticed {
+    /// Sequence numbers that are missing on a stream. One that the server leaves free where it turns to another encoding in the
+    /// middle of a frame is not: it stands for the rest of that frame, and nobody ever gets it.
+    pub fn missing(&self, ssrc: u32) -> u64 {
+        let Some(labels) = self.labels.get(&ssrc) else { return 0 };
+        let pairs = labels.iter().zip(labels.iter().skip(1));
+        pairs
+            .map(|((before, old), (at, new))| {
+                let turns = !old.last && new.first && new.key && (old.encoding, old.frame) != (new.encoding, new.frame);
+                (at - before - 1).saturating_sub(u64::from(turns))
+            })
+            .sum()
+    }
+
     fn sent(&mut self, datagram: &[u8]) {
         let slot = match datagram {
             [128..192, 192..224, ..] => 1,

@@ -8,6 +8,7 @@ pub mod call;
 pub mod camera;
 pub mod client;
 mod handshakes;
+pub mod openssl;
 pub mod server;
 
 pub use call::{Call, Joining, Setting};
