@@ -1,0 +1,76 @@
+//! What both tools are told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::rounds::Effort;
+
+/// Batch shapes, length of the run, and where the figures go.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Packets that arrive together, of one stream
+    #[arg(long, value_delimiter = ',', default_value = "1,8", value_name = "B,…")]
+    pub batch: Vec<usize>,
+    /// Receivers of each packet
+    #[arg(long, value_delimiter = ',', default_value = "10,50", value_name = "N,…")]
+    pub receivers: Vec<usize>,
+    /// Bytes of each datagram sent, authentication tag included
+    #[arg(long, default_value_t = 1_216, value_parser = clap::value_parser!(u16).range(100..=1_400))]
+    pub bytes: u16,
+    /// Three short rounds: to see that it runs, not to be quoted
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the figures to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+impl Options {
+    /// The shapes, in the order of the table; those that no loop here can take are refused with a reason.
+    pub fn shapes(&self) -> Result<Vec<Shape>, String> {
+        let mut shapes = Vec::new();
+        for &receivers in &self.receivers {
+            for &batch in &self.batch {
+                if !(1..=BATCH_MAX).contains(&batch) {
+                    return Err(format!(
+                        "a batch of {batch}: between 1 and {BATCH_MAX} are one send at the most"
+                    ));
+                }
+                if !(1..=RECEIVERS_MAX).contains(&receivers) {
+                    return Err(format!("{receivers} receivers: between 1 and {RECEIVERS_MAX}"));
+                }
+                shapes.push(Shape { batch, receivers, bytes: usize::from(self.bytes) });
+            }
+        }
+        Ok(shapes)
+    }
+
+    /// How long to measure.
+    pub fn effort(&self) -> Effort {
+        if self.quick { Effort::QUICK } else { Effort::FULL }
+    }
+}
+
+/// A batch shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Packets that arrive together.
+    pub batch: usize,
+    /// Receivers of each.
+    pub receivers: usize,
+    /// Bytes of each datagram sent, tag included.
+    pub bytes: usize,
+}
+
+impl Shape {
+    /// Datagrams that one batch makes.
+    pub fn sent(self) -> u64 {
+        (self.batch * self.receivers) as u64
+    }
+}
+
+/// 32 datagrams of 1,400 B fit one message of 65,507 B.
+pub const BATCH_MAX: usize = 32;
+/// What a conference of the product takes with room to spare, and open files allow.
+const RECEIVERS_MAX: usize = 200;
