@@ -18,6 +18,16 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check settings without starting anything. Exit status 0: valid; 78: not.
     CheckConfig(CheckConfig),
+    /// The settings of the host that media depends on.
+    #[command(subcommand)]
+    Tune(Tune),
+}
+
+/// What `tune` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tune {
+    /// Say what is off, why it matters and how to mend it; changes nothing. Exit status 0: nothing that matters; 1: something.
+    Check(TuneCheck),
 }
 
 /// Arguments of `serve`.
@@ -53,6 +63,14 @@ pub(crate) struct CheckConfig {
     #[arg(long)]
     pub(crate) print_reference: bool,
     /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `tune check`.
+#[derive(Args, Debug)]
+pub(crate) struct TuneCheck {
+    /// Print the findings as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }

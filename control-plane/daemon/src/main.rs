@@ -24,6 +24,7 @@ mod signaling_loop;
 mod status;
 mod supervise;
 mod tls;
+mod tune;
 mod wake;
 
 #[global_allocator]
@@ -33,5 +34,6 @@ fn main() -> ExitCode {
     match command_line::CommandLine::parse().command {
         command_line::Command::Serve(arguments) => supervise::serve(&arguments),
         command_line::Command::CheckConfig(arguments) => check_config::check(&arguments),
+        command_line::Command::Tune(command_line::Tune::Check(arguments)) => tune::check(&arguments),
     }
 }
