@@ -50,6 +50,8 @@ pub struct Production<G> {
     /// Between two batches: what the sender's rate limit allows.
     interval: Duration,
     served: Timestamp,
+    /// Send operations and datagrams when the measuring began.
+    sent_before: (u64, u64),
 }
 
 impl Production<FlatIo> {
@@ -114,9 +116,11 @@ impl<G: Ground> Production<G> {
             camera,
             interval: Duration::from_micros(interval_us as u64),
             served: Timestamp::ZERO,
+            sent_before: (0, 0),
         };
         production.gather()?;
         production.warm_up()?;
+        production.sent_before = production.ground.sends().unwrap_or_default();
         Ok(production)
     }
 
@@ -277,7 +281,8 @@ impl<G: Ground> Workload for Production<G> {
 
     fn per_send(&self) -> Option<f64> {
         let (sends, datagrams) = self.ground.sends()?;
-        Some(datagrams as f64 / sends as f64)
+        let (sends, datagrams) = (sends - self.sent_before.0, datagrams - self.sent_before.1);
+        (sends > 0).then(|| datagrams as f64 / sends as f64)
     }
 }
 
