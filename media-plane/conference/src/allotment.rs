@@ -288,7 +288,7 @@ fn apply(
         slot.projection.set_target(target);
         source.interested.set(index, target.is_some());
         if let Some(encoding) = slot.projection.key_frame_wanted() {
-            ask(Some(&mut slot.requests), source, tenant.index, encoding, news, now);
+            ask(Some(&mut slot.waiting), source, tenant.index, encoding, news, now);
         }
     }
     changed

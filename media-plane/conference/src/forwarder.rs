@@ -9,7 +9,7 @@ use wire::rtp_extension::audio_level;
 
 use crate::conference::{Conference, Projected, SourceSet};
 use crate::endpoint::{Receiver, ReceiverIndex};
-use crate::key_frame::{RequesterLimit, wanted};
+use crate::key_frame::{Waiting, wanted};
 use crate::packet::{Frame, MediaPacket};
 use crate::slots::Tenant;
 use crate::source::{Source, SourceIndex};
@@ -202,19 +202,25 @@ pub(crate) fn tenant(source: &Source, index: u16) -> Tenant {
     Tenant { index, id: source.id, ssrcs: source.primary() }
 }
 
-/// Have a key frame asked for, within the limits of the stream and of the one who wants it.
+/// Have a key frame asked for, within the limits of the stream and the patience of the projection that waits for it.
 pub(crate) fn ask(
-    requester: Option<&mut RequesterLimit>,
+    waiting: Option<&mut Waiting>,
     source: &mut Source,
     index: u16,
     encoding: u8,
     news: &mut SourceSet,
     now: Timestamp,
 ) {
-    let Some(encoding) = source.encodings.get_mut(usize::from(encoding)) else { return };
-    if wanted(requester, &mut encoding.requests, now) {
-        encoding.key_frame_due = true;
+    let Some(state) = source.encodings.get_mut(usize::from(encoding)) else { return };
+    if waiting.as_ref().is_some_and(|waiting| !waiting.allows(encoding, now)) {
+        return;
+    }
+    if wanted(None, &mut state.requests, now) {
+        state.key_frame_due = true;
         news.insert(index);
+        if let Some(waiting) = waiting {
+            waiting.note(encoding, now);
+        }
     }
 }
 
@@ -252,7 +258,9 @@ fn project_video(
     }
     let output = slot.projection.project(packet);
     if let Some(encoding) = slot.projection.key_frame_wanted() {
-        ask(Some(&mut slot.requests), source, index, encoding, news, packet.arrival);
+        ask(Some(&mut slot.waiting), source, index, encoding, news, packet.arrival);
+    } else {
+        slot.waiting.satisfied();
     }
     let output = output?;
     slot.used = packet.arrival;

@@ -50,6 +50,39 @@ impl RequesterLimit {
     }
 }
 
+/// The requests of a projection that waits for a key frame: at once, then with gaps that double, for as long as it waits.
+/// A sender may well have let the first ones pass: its encoder was busy, or had just stopped that layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waiting {
+    encoding: Option<u8>,
+    gap: Duration,
+    last: Option<Timestamp>,
+}
+
+impl Waiting {
+    /// Whether one for `encoding` may go now.
+    pub(crate) fn allows(&self, encoding: u8, now: Timestamp) -> bool {
+        let gap = if self.encoding == Some(encoding) { self.gap } else { GAP };
+        self.last.is_none_or(|last| now.since(last) >= gap)
+    }
+
+    /// One went.
+    pub(crate) fn note(&mut self, encoding: u8, now: Timestamp) {
+        let again = self.encoding == Some(encoding) && self.last.is_some();
+        self.gap = if again { (self.gap * 2).min(WAITING_GAP_MAX) } else { GAP };
+        self.encoding = Some(encoding);
+        self.last = Some(now);
+    }
+
+    /// Nothing is waited for any more.
+    pub(crate) fn satisfied(&mut self) {
+        self.encoding = None;
+    }
+}
+
+/// Longest gap between two requests of a projection that waits.
+const WAITING_GAP_MAX: Duration = Duration::from_secs(2);
+
 /// Whether a request may go to the sender of a stream now; if so it is counted. Without a `requester` the need is the stream's
 /// own, or was judged elsewhere.
 pub(crate) fn wanted(
@@ -83,6 +116,20 @@ mod tests {
             }
         }
         assert_eq!(granted, [0, 200, 400, 10_000, 10_200, 10_400]);
+    }
+
+    #[test]
+    fn one_who_waits_asks_again_with_growing_gaps_and_at_once_for_another_encoding() {
+        let mut waiting = Waiting::default();
+        let mut granted = Vec::new();
+        for ms in (0..9_000).step_by(50) {
+            let encoding = if ms < 2_000 { 1 } else { 0 };
+            if waiting.allows(encoding, Timestamp::from_millis(ms)) {
+                waiting.note(encoding, Timestamp::from_millis(ms));
+                granted.push(ms);
+            }
+        }
+        assert_eq!(granted, [0, 200, 600, 1_400, 2_000, 2_200, 2_600, 3_400, 5_000, 7_000]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use contract::{SourceId, Timestamp};
 
-use crate::key_frame::RequesterLimit;
+use crate::key_frame::{RequesterLimit, Waiting};
 use crate::projection::audio::{AudioContinuity, AudioProjection};
 use crate::projection::{Continuity, VideoProjection};
 
@@ -78,6 +78,8 @@ pub(crate) struct Slot<P> {
     pub(crate) projection: P,
     /// Requests for key frames of the tenant.
     pub(crate) requests: RequesterLimit,
+    /// What the projection itself asks for.
+    pub(crate) waiting: Waiting,
     /// When the allocation last lowered the tenant for lack of budget.
     pub(crate) lowered: Option<Timestamp>,
     /// What was asked when the tenant was allotted last.
@@ -122,6 +124,7 @@ impl<P: Projection> Slots<P> {
                 tenant: None,
                 projection: P::continuing(P::beginning(chance.next())),
                 requests: RequesterLimit::default(),
+                waiting: Waiting::default(),
                 lowered: None,
                 max_height: 0,
                 is_new: true,
@@ -228,6 +231,7 @@ impl<P: Projection> Slots<P> {
         }
         slot.tenant = Some(tenant);
         slot.requests = RequesterLimit::default();
+        slot.waiting = Waiting::default();
         slot.lowered = None;
         slot.max_height = 0;
         slot.was_lent = true;

@@ -167,3 +167,30 @@ fn slots_come_back_when_everybody_has_left() {
     let held: u64 = world.media_plane.statistics().flatten().map(|statistics| statistics.slots_held).sum();
     assert_eq!(held, 0, "every packet slot is free again");
 }
+
+#[test]
+fn a_sender_that_has_bandwidth_for_its_lowest_layer_only_is_seen_in_it() {
+    for seed in 40..46 {
+        let mut world = World::new(1, Faults::NONE, seed);
+        let sender = world.join(1, true, 0, true);
+        let first = world.join(1, false, 360, true);
+        for layer in if seed % 2 == 0 { 1..3 } else { 2..3 } {
+            world.clients[sender].camera[layer].active = false;
+        }
+        world.run(Duration::from_millis(200 * (seed - 39)));
+        // The upper layers stop; who comes later has never seen them.
+        for layer in 1..3 {
+            world.clients[sender].camera[layer].active = false;
+        }
+        world.run(Duration::from_millis(300 * (seed - 40)));
+        let late = world.join(1, false, 720, true);
+        world.run(Duration::from_secs(4));
+        for receiver in [first, late] {
+            let before = receives(&world, receiver, 11);
+            world.run(Duration::from_secs(2));
+            let seen = receives(&world, receiver, 11) - before;
+            assert!(seen > 40, "seed {seed}: receiver {receiver} sees {seen} packets in 2 s");
+        }
+        check_streams(&world, seed);
+    }
+}

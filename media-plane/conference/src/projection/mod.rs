@@ -135,6 +135,8 @@ pub(crate) struct VideoProjection {
     passed: [Option<u32>; ENCODINGS_PER_SOURCE_MAX],
     /// The highest sequence number seen of each encoding.
     seen: [u64; ENCODINGS_PER_SOURCE_MAX],
+    /// The highest sequence number forwarded of each encoding.
+    forwarded: [u64; ENCODINGS_PER_SOURCE_MAX],
     /// The frame that the last packet taken out belonged to.
     removed_frame: Option<(u64, u64)>,
     key_frame_wanted: bool,
@@ -154,6 +156,7 @@ impl VideoProjection {
             timestamp_offset: 0,
             passed: [None; ENCODINGS_PER_SOURCE_MAX],
             seen: [0; ENCODINGS_PER_SOURCE_MAX],
+            forwarded: [0; ENCODINGS_PER_SOURCE_MAX],
             removed_frame: None,
             key_frame_wanted: false,
         }
@@ -223,8 +226,11 @@ impl VideoProjection {
         if packet.encoding > target.encoding || !begins {
             return false;
         }
-        let seen = self.seen.get(usize::from(packet.encoding)).copied().unwrap_or_default();
-        if self.is_late(packet) && seen >= packet.sequence + REPLAY_MAX {
+        let at = usize::from(packet.encoding);
+        let (seen, forwarded) = (self.seen.get(at).copied(), self.forwarded.get(at).copied());
+        let follows = forwarded.unwrap_or_default() < packet.sequence
+            && seen.unwrap_or_default() < packet.sequence + REPLAY_MAX;
+        if self.is_late(packet) && !follows {
             return false;
         }
         match current {
@@ -250,6 +256,9 @@ impl VideoProjection {
         let restarts = passed.is_some_and(|passed| is_restart(passed, packet));
         let seen = &mut self.seen[usize::from(packet.encoding)];
         *seen = if restarts { packet.sequence } else { packet.sequence.max(*seen) };
+        if restarts {
+            self.forwarded[usize::from(packet.encoding)] = 0;
+        }
         *passed = Some(if restarts { begun } else { passed.unwrap_or(0).max(begun) });
     }
 
@@ -303,6 +312,9 @@ impl VideoProjection {
         let timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
         let patch = self.rewriter.patch(packet, &self.frames, leads, &mut self.continuity);
         let marker = packet.marker || self.rewriter.ends_picture(packet, target);
+        if let Some(forwarded) = self.forwarded.get_mut(usize::from(packet.encoding)) {
+            *forwarded = packet.sequence.max(*forwarded);
+        }
         if leads {
             self.continuity.sequence = sequence;
             self.continuity.timestamp = timestamp;
