@@ -36,9 +36,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let options = &arguments.options;
+    let shapes = options.shapes()?;
     let mut lines = Vec::new();
     table::print_head();
-    for shape in options.shapes()? {
+    for shape in shapes {
         let mut workloads: Vec<Box<dyn Workload>> = Vec::new();
         for &carrier in &arguments.carrier {
             for &provider in &arguments.provider {

@@ -58,9 +58,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let options = &arguments.options;
+    let shapes = options.shapes()?;
     let mut lines = Vec::new();
     table::print_head();
-    for shape in options.shapes()? {
+    for shape in shapes {
         let mut workloads: Vec<Box<dyn Workload>> = Vec::new();
         for &io in &arguments.io {
             workloads.extend(pair(shape, arguments.profile, io)?);
