@@ -93,8 +93,58 @@ fn activity_change(seat: &mut Seat, now: Timestamp) -> Option<(EndpointId, Activ
 /// Half a second, as the existing bridge checks connectivity.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// STUN messages from unknown addresses that one worker looks at between two sweeps: 20,000 a second.
-const STRANGERS_PER_SWEEP: u32 = 10_000;
+pub(crate) const STRANGERS_PER_SWEEP: u32 = 10_000;
 /// An endpoint without packets or consent for so long is shown as inactive.
 const INACTIVE_AFTER: Duration = Duration::from_secs(8);
 /// An endpoint that never came is given up.
 const FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use contract::DropReason;
+    use transport::Path;
+
+    use super::*;
+    use crate::{Config, MediaPlane};
+
+    /// Brings the same datagram from a stranger, so many times, once.
+    struct Strangers(usize);
+
+    impl DatagramIo for Strangers {
+        fn receive(&mut self) -> usize {
+            std::mem::take(&mut self.0)
+        }
+
+        fn datagram(&self, _index: usize) -> uring::Datagram<'_> {
+            let peer = std::net::SocketAddr::from(([192, 0, 2, 9], 9));
+            uring::Datagram { bytes: &[0; 20], peer, socket: 0, truncated: false }
+        }
+
+        fn recycle(&mut self) {}
+
+        fn send(&mut self, _: Path, _: usize, _: impl FnOnce(&mut [u8]) -> usize) -> bool {
+            false
+        }
+
+        fn wake(&mut self, _: std::os::fd::RawFd) {}
+    }
+
+    #[test]
+    fn strangers_are_looked_at_from_the_first_turn_on_up_to_the_rate() {
+        static NOW: AtomicU64 = AtomicU64::new(0);
+        let config = Config { slots: 8, ..Config::default() };
+        let (_media_plane, mut workers) =
+            MediaPlane::simulate(&config, &NOW).expect("eventfds are to be had");
+        let worker = &mut workers[0];
+        let most = STRANGERS_PER_SWEEP as usize;
+        worker.turn(Timestamp::from_millis(1), &mut Strangers(most));
+        assert_eq!(worker.statistics().dropped(DropReason::StunRate), 0);
+        // The first turn began a period; within it nobody else but so many.
+        worker.turn(Timestamp::from_millis(2), &mut Strangers(most + 7));
+        assert_eq!(worker.statistics().dropped(DropReason::StunRate), 7);
+        worker.turn(Timestamp::from_millis(3), &mut Strangers(1));
+        assert_eq!(worker.statistics().dropped(DropReason::StunRate), 8);
+    }
+}

@@ -86,7 +86,7 @@ impl Worker {
             peers: parts.peers,
             statistics: Statistics::new(),
             next_sweep: Timestamp::ZERO,
-            stranger_budget: 0,
+            stranger_budget: crate::timers::STRANGERS_PER_SWEEP,
             reported: false,
             dtls_passed: false,
             stopping: false,
