@@ -164,9 +164,12 @@ fn a_start_and_a_stop_keep_to_the_sandbox_of_the_unit() {
     let mut service = Service::start("trace", command);
     service.wait_for("READY=1");
     assert!(service.healthy());
+    // A tracer makes it slow: by the second beat it listens for signals.
+    service.wait_for("WATCHDOG=1");
+    service.wait_for("WATCHDOG=1");
     service.terminate();
     service.wait_for("STOPPING=1");
-    service.ended();
+    assert_eq!(service.ended().code(), Some(0));
 
     let text = fs::read_to_string(&trace).expect("the tracer wrote");
     let called = calls(&text);
