@@ -1,7 +1,9 @@
 //! The profile of the host against what media asks of it.
 
-use appliance::{directives, root};
-use tuning::{HOST, Wanted};
+use std::process::Command;
+
+use appliance::{directives, root, server, skipped};
+use tuning::{HOST, Wanted, Weight};
 
 #[test]
 fn the_host_is_asked_for_the_socket_buffers_that_media_asks_for() {
@@ -25,4 +27,28 @@ fn the_profile_in_the_repository_has_one_line_with_a_reason_for_each_setting_it_
     for line in lines {
         assert!(line.comment.is_some(), "{}", line.name);
     }
+}
+
+#[test]
+fn the_command_says_of_this_host_what_the_library_finds_and_has_no_other_verb() {
+    let Some(binary) = server() else {
+        return skipped("sluice tune check on this host", "SLUICE_BINARY does not name a built server");
+    };
+    let findings = tuning::check(|path| std::fs::read_to_string(format!("/proc/sys/{path}")));
+    let weighty = findings.iter().any(|finding| finding.weight == Weight::Matters);
+    for arguments in [&["tune", "check"][..], &["tune", "check", "--json"]] {
+        let output = Command::new(&binary).args(arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(i32::from(weighty)), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        for setting in HOST {
+            let found = findings.iter().any(|finding| finding.setting == setting.key);
+            let named = said.contains(&format!("{} is ", setting.key))
+                || said.contains(&format!("\"{}\"", setting.key));
+            assert_eq!(named, found, "{}: {said}", setting.key);
+        }
+    }
+    // What only reads today promises no more.
+    let help = Command::new(&binary).args(["tune", "--help"]).output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("check") && !help.contains("apply") && !help.contains("revert"), "{help}");
 }
