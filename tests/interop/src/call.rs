@@ -39,6 +39,8 @@ pub struct Joining {
     pub ssrc_rewriting: bool,
     /// Its candidates are signalled.
     pub candidates: bool,
+    /// It is the DTLS server.
+    pub passive: bool,
     /// The server is told a fingerprint that is not its own.
     pub wrong_fingerprint: bool,
 }
@@ -53,7 +55,7 @@ impl Default for Joining {
     fn default() -> Self {
         let making =
             Making { version: DtlsVersion::Dtls12, picture: Picture::Vp8, estimates: false, crypto: None };
-        Joining { making, ssrc_rewriting: false, candidates: true, wrong_fingerprint: false }
+        Joining { making, ssrc_rewriting: false, candidates: true, passive: false, wrong_fingerprint: false }
     }
 }
 
@@ -84,10 +86,10 @@ impl Call {
         if joining.wrong_fingerprint {
             fingerprint.value[0] ^= 1;
         }
-        self.server.answer(endpoint, remote, fingerprint);
+        self.server.answer(endpoint, remote, fingerprint, joining.passive);
         self.server.set_sources(endpoint, client.sources.clone());
         self.server.want(endpoint, VideoConstraint::UNLIMITED);
-        client.begin(&offer, self.server.address(), self.server.fingerprint());
+        client.begin(&offer, self.server.address(), self.server.fingerprint(), joining.passive);
         self.clients.push(client);
         if !joining.ssrc_rewriting {
             self.announce(at);
@@ -121,6 +123,20 @@ impl Call {
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+
+    /// Run until each client has so many whole frames of each source of the others; on a busy machine that takes longer.
+    pub fn run_for_frames(&mut self, frames: usize) {
+        self.run_until(ENOUGH, |call| {
+            call.clients.iter().all(|client| {
+                let others = call.clients.iter().filter(|other| other.endpoint != client.endpoint);
+                let expected: usize = others.map(|other| other.sources.len()).sum();
+                let streams = &client.noticed.streams;
+                streams.len() >= expected && streams.values().all(|stream| stream.complete_frames() >= frames)
+            })
+        });
+        // What is on its way at this moment comes, and what is missing comes again.
+        self.run(SETTLING);
     }
 
     /// Run until every client is connected.
@@ -194,5 +210,9 @@ impl Call {
 
 /// Between two looks when nothing moves.
 const PAUSE: Duration = Duration::from_micros(500);
+/// After this a test fails for what it did not get.
+const ENOUGH: Duration = Duration::from_secs(20);
+/// Several rounds of NACKs.
+const SETTLING: Duration = Duration::from_millis(200);
 /// Long enough for a loaded machine.
 const CONNECTING: Duration = Duration::from_secs(10);

@@ -176,9 +176,9 @@ impl Single {
         (0..3u8)
             .map(|spatial| {
                 let structure = key && spatial == 0;
-                let flags =
-                    0xAC | u8::from(!key) << 6 | u8::from(structure) << 1 | u8::from(spatial == 2);
-                let layer = temporal << 5 | u8::from(temporal == 1) << 4 | spatial << 1 | u8::from(spatial > 0);
+                let flags = 0xAC | u8::from(!key) << 6 | u8::from(structure) << 1 | u8::from(spatial == 2);
+                // U everywhere: higher layers refer to nothing but the picture before.
+                let layer = temporal << 5 | 0x10 | spatial << 1 | u8::from(spatial > 0);
                 let mut payload = vec![flags, high, low, layer, self.tl0];
                 if structure {
                     payload.extend_from_slice(VP9_STRUCTURE);
@@ -193,7 +193,8 @@ impl Single {
     /// RFC 6184: a STAP-A of parameter sets and the label as SEI, then an IDR slice in two FU-A; or one slice.
     fn h264(&mut self, source: u64) -> Vec<Written> {
         let (key, _) = self.begin();
-        let label = |first, last| Label { source, frame: self.frame, encoding: 0, temporal: 0, key, first, last };
+        let label =
+            |first, last| Label { source, frame: self.frame, encoding: 0, temporal: 0, key, first, last };
         if !key {
             let whole = label(true, true);
             return vec![self.packet(vec![0x41, 0x9A], whole, None)];
@@ -252,19 +253,21 @@ impl Bits {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let byte = |bits: &[bool]| bits.iter().enumerate().fold(0, |sum, (at, bit)| sum | u8::from(*bit) << (7 - at));
+        let byte = |bits: &[bool]| {
+            bits.iter().enumerate().fold(0, |sum, (at, bit)| sum | u8::from(*bit) << (7 - at))
+        };
         self.0.chunks(8).map(byte).collect()
     }
 }
 
-/// Three spatial layers with sizes; a group of two pictures: TID 0 of two before, TID 1 (U) of the one before.
+/// Three spatial layers with sizes; a group of two pictures, both U: TID 0 refers to two before, TID 1 to the one before.
 #[rustfmt::skip]
 const VP9_STRUCTURE: &[u8] = &[
     0x58,
     0x01, 0x40, 0x00, 0xB4,
     0x02, 0x80, 0x01, 0x68,
     0x05, 0x00, 0x02, 0xD0,
-    0x02, 0x04, 0x02, 0x34, 0x01,
+    0x02, 0x14, 0x02, 0x34, 0x01,
 ];
 
 /// Constrained baseline, level 3.1.

@@ -45,7 +45,9 @@ pub struct Client {
     pub sending: bool,
     /// Datagrams from the server that get lost: every so manieth RTP packet on this SSRC.
     pub loss: Option<(u32, u32)>,
-    /// How many were lost in that way.
+    /// The same for what it sends.
+    pub uplink_loss: Option<(u32, u32)>,
+    /// How many were lost in these ways.
     pub lost: u32,
     /// What it noticed.
     pub noticed: Noticed,
@@ -56,6 +58,10 @@ pub struct Client {
 pub struct Noticed {
     /// ICE and DTLS are done.
     pub connected: bool,
+    /// When they were.
+    pub connected_at: Option<Instant>,
+    /// When the first packet came on each SSRC.
+    pub first: HashMap<u32, Instant>,
     /// Streams by SSRC.
     pub streams: HashMap<u32, Stream>,
     /// Packets that came on a retransmission payload type.
@@ -78,6 +84,8 @@ pub struct Noticed {
     pub error: Option<String>,
     /// The last RTP, RTCP and DTLS datagram that it sent, as on the wire.
     pub last_sent: [Vec<u8>; 3],
+    /// Dependency descriptors by SSRC and extended sequence number.
+    pub descriptors: BTreeMap<(u32, u64), Vec<u8>>,
     /// What was received on each SSRC, by extended sequence number.
     pub labels: HashMap<u32, BTreeMap<u64, Label>>,
     /// RTP packets that it sent.
@@ -115,7 +123,10 @@ impl Client {
             .set_rtp_mode(true)
             .enable_raw_packets(true)
             .set_dtls_version(making.version)
-            .set_extension(DEPENDENCY_DESCRIPTOR, Extension::with_serializer(DESCRIPTOR_URI, DescriptorSerializer));
+            .set_extension(
+                DEPENDENCY_DESCRIPTOR,
+                Extension::with_serializer(DESCRIPTOR_URI, DescriptorSerializer),
+            );
         if making.estimates {
             config = config.enable_bwe(Some(Bitrate::kbps(1_000)));
         }
@@ -144,6 +155,7 @@ impl Client {
             channel: None,
             sending: true,
             loss: None,
+            uplink_loss: None,
             lost: 0,
             noticed: Noticed::default(),
         }
@@ -155,19 +167,24 @@ impl Client {
         let IceCreds { ufrag, pass } = direct.local_ice_credentials();
         let own = direct.local_dtls_fingerprint();
         let fingerprint = channel::Fingerprint { hash: own.hash_func.clone(), value: own.bytes.clone() };
-        let candidates =
-            if candidates { vec![crate::server::host(self.believed)] } else { Vec::new() };
+        let candidates = if candidates { vec![crate::server::host(self.believed)] } else { Vec::new() };
         (RemoteTransport { ufrag, pwd: pass, candidates }, fingerprint)
     }
 
-    /// Take the server's half and begin: ICE controlled, DTLS client, SCTP client.
-    pub fn begin(&mut self, server: &LocalTransport, address: SocketAddr, fingerprint: &channel::Fingerprint) {
+    /// Take the server's half and begin: ICE controlled, DTLS client unless `passive`, SCTP client.
+    pub fn begin(
+        &mut self,
+        server: &LocalTransport,
+        address: SocketAddr,
+        fingerprint: &channel::Fingerprint,
+        passive: bool,
+    ) {
         let mut direct = self.rtc.direct_api();
         direct.set_ice_controlling(false);
         direct.set_remote_ice_credentials(IceCreds { ufrag: server.ufrag.clone(), pass: server.pwd.clone() });
         let (hash_func, bytes) = (fingerprint.hash.clone(), fingerprint.value.clone());
         direct.set_remote_fingerprint(Fingerprint { hash_func, bytes });
-        direct.start_dtls(true).expect("a fresh client can begin");
+        direct.start_dtls(!passive).expect("a fresh client can begin");
         direct.start_sctp(true);
         let config = ChannelConfig {
             label: "JVB data channel".to_owned(),
@@ -236,7 +253,7 @@ impl Client {
             let Ok((len, source)) = self.socket.recv_from(&mut buffer) else { return count > 0 };
             let datagram = &buffer[..len];
             self.noticed.arrived[kind(datagram)] += 1;
-            if self.is_lost(datagram) {
+            if is_lost(self.loss, datagram) {
                 self.lost += 1;
                 continue;
             }
@@ -247,14 +264,6 @@ impl Client {
             }
         }
         true
-    }
-
-    fn is_lost(&self, datagram: &[u8]) -> bool {
-        let Some((every, ssrc)) = self.loss else { return false };
-        let is_rtp = datagram.len() > 12 && datagram[0] >> 6 == 2 && !(192..224).contains(&datagram[1]);
-        is_rtp
-            && datagram[8..12] == ssrc.to_be_bytes()
-            && u32::from(u16::from_be_bytes([datagram[2], datagram[3]])) % every == 0
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -270,6 +279,10 @@ impl Client {
                 Ok(Output::Transmit(transmit)) => {
                     let datagram: &[u8] = &transmit.contents;
                     self.noticed.sent(datagram);
+                    if is_lost(self.uplink_loss, datagram) {
+                        self.lost += 1;
+                        continue;
+                    }
                     // A full socket buffer is loss, as on any network.
                     let _ = self.socket.send_to(datagram, transmit.destination);
                 }
@@ -286,7 +299,10 @@ impl Client {
     fn event(&mut self, event: Event) {
         let noticed = &mut self.noticed;
         match event {
-            Event::Connected => noticed.connected = true,
+            Event::Connected => {
+                noticed.connected = true;
+                noticed.connected_at = Some(Instant::now());
+            }
             Event::ChannelOpen(..) => noticed.channel_open = true,
             Event::ChannelData(data) => noticed.texts.push(String::from_utf8_lossy(&data.data).into_owned()),
             Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
@@ -300,6 +316,10 @@ impl Client {
                     label,
                     picture: picture(&packet.payload).filter(|_| is_vp8),
                 };
+                noticed.first.entry(*packet.header.ssrc).or_insert_with(Instant::now);
+                if let Some(DescriptorBytes(bytes)) = packet.header.ext_vals.user_values.get() {
+                    noticed.descriptors.insert((*packet.header.ssrc, *packet.seq_no), bytes.clone());
+                }
                 noticed.labels.entry(*packet.header.ssrc).or_default().insert(*packet.seq_no, label);
                 noticed.streams.entry(*packet.header.ssrc).or_default().insert(*packet.seq_no, received);
             }
@@ -361,8 +381,11 @@ impl Client {
         let mut payload = vec![0xFC];
         label.write(&mut payload);
         payload.resize(80, 0xCD);
-        let values =
-            ExtensionValues { audio_level: Some(-30), voice_activity: Some(true), ..ExtensionValues::default() };
+        let values = ExtensionValues {
+            audio_level: Some(-30),
+            voice_activity: Some(true),
+            ..ExtensionValues::default()
+        };
         let rtp = RtpWrite::new(OPUS.into(), (*sequence).into(), *timestamp, now, payload).ext_vals(values);
         let mut direct = self.rtc.direct_api();
         direct.stream_tx(&(*ssrc).into()).expect("it was declared").write_rtp(rtp);
@@ -374,16 +397,22 @@ impl Client {
         if let Some(descriptor) = packet.descriptor {
             values.user_values.set(DescriptorBytes(descriptor));
         }
-        let rtp = RtpWrite::new(payload_type.into(), packet.sequence.into(), packet.timestamp, now, packet.payload)
-            .marker(packet.marker)
-            .nackable(true)
-            .ext_vals(values);
+        let rtp =
+            RtpWrite::new(payload_type.into(), packet.sequence.into(), packet.timestamp, now, packet.payload)
+                .marker(packet.marker)
+                .nackable(true)
+                .ext_vals(values);
         let mut direct = self.rtc.direct_api();
         direct.stream_tx(&packet.ssrc.into()).expect("it was declared").write_rtp(rtp);
     }
 }
 
 impl Noticed {
+    /// From the end of the handshake to an event of this client.
+    pub fn since_connected(&self, at: Instant) -> Duration {
+        self.connected_at.map_or(Duration::ZERO, |connected| at.saturating_duration_since(connected))
+    }
+
     /// Sequence numbers that are missing on a stream. One that the server leaves free where it turns to another encoding in the
     /// middle of a frame is not: it stands for the rest of that frame, and nobody ever gets it.
     pub fn missing(&self, ssrc: u32) -> u64 {
@@ -391,7 +420,10 @@ impl Noticed {
         let pairs = labels.iter().zip(labels.iter().skip(1));
         pairs
             .map(|((before, old), (at, new))| {
-                let turns = !old.last && new.first && new.key && (old.encoding, old.frame) != (new.encoding, new.frame);
+                let turns = !old.last
+                    && new.first
+                    && new.key
+                    && (old.encoding, old.frame) != (new.encoding, new.frame);
                 (at - before - 1).saturating_sub(u64::from(turns))
             })
             .sum()
@@ -440,6 +472,14 @@ fn open_socket() -> UdpSocket {
     socket
 }
 
+fn is_lost(loss: Option<(u32, u32)>, datagram: &[u8]) -> bool {
+    let Some((every, ssrc)) = loss else { return false };
+    let is_rtp = datagram.len() > 12 && datagram[0] >> 6 == 2 && !(192..224).contains(&datagram[1]);
+    is_rtp
+        && datagram[8..12] == ssrc.to_be_bytes()
+        && u32::from(u16::from_be_bytes([datagram[2], datagram[3]])).is_multiple_of(every)
+}
+
 /// STUN, DTLS, or media.
 fn kind(datagram: &[u8]) -> usize {
     match datagram.first() {
@@ -476,7 +516,7 @@ impl ExtensionSerializer for DescriptorSerializer {
     }
 
     fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
-        values.user_values.get::<DescriptorBytes>().is_some_and(|bytes| bytes.0.len() > 16)
+        values.user_values.get::<DescriptorBytes>().is_some_and(|bytes| bytes.0.len() > 3)
     }
 }
 

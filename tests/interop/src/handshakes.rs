@@ -13,8 +13,8 @@ use worker::{Clock, DtlsSender, HandshakeEnd};
 pub(crate) enum Order {
     /// An endpoint will come.
     Create(EndpointId),
-    /// The certificate that its signalling names.
-    SetRemote(EndpointId, Fingerprint),
+    /// The certificate that its signalling names, and whether it waits for our hello (`passive`, RFC 5763 §5).
+    SetRemote(EndpointId, Fingerprint, bool),
     /// A message on its bridge channel.
     Send(EndpointId, String),
     /// The server is over.
@@ -75,9 +75,12 @@ impl Thread {
                 associations.insert(endpoint, Association::new(endpoint, &self.certificate, now));
                 return;
             }
-            Order::SetRemote(endpoint, fingerprint) => {
+            Order::SetRemote(endpoint, fingerprint, passive) => {
                 let Some(association) = associations.get_mut(&endpoint) else { return };
                 association.set_remote_fingerprints(&[fingerprint], now);
+                if passive {
+                    association.connect(now);
+                }
                 endpoint
             }
             Order::Send(endpoint, text) => {

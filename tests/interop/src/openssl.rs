@@ -66,7 +66,8 @@ impl Instance {
     fn start(profiles: &'static str, certificate: &DtlsCert, now: Instant) -> std::io::Result<Instance> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let file = |kind| std::env::temp_dir().join(format!("interop-{}-{number}.{kind}", std::process::id()));
+        let file =
+            |kind| std::env::temp_dir().join(format!("interop-{}-{number}.{kind}", std::process::id()));
         let files = [file("certificate"), file("key")];
         std::fs::write(&files[0], &certificate.certificate)?;
         std::fs::write(&files[1], &certificate.private_key)?;
@@ -83,7 +84,14 @@ impl Instance {
             .arg(&self.files[0])
             .args(["-keyform", "DER", "-key"])
             .arg(&self.files[1])
-            .args(["-use_srtp", self.profiles, "-keymatexport", "EXTRACTOR-dtls_srtp", "-keymatexportlen", LONGEST])
+            .args([
+                "-use_srtp",
+                self.profiles,
+                "-keymatexport",
+                "EXTRACTOR-dtls_srtp",
+                "-keymatexportlen",
+                LONGEST,
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -117,10 +117,16 @@ impl Server {
         self.ready.remove(&endpoint).expect("a created endpoint is ready at once")
     }
 
-    /// What an answer would tell.
-    pub fn answer(&mut self, endpoint: EndpointId, remote: RemoteTransport, fingerprint: Fingerprint) {
+    /// What an answer would tell; `passive` if the client is the DTLS server.
+    pub fn answer(
+        &mut self,
+        endpoint: EndpointId,
+        remote: RemoteTransport,
+        fingerprint: Fingerprint,
+        passive: bool,
+    ) {
         self.tell(Command::SetTransport { endpoint, remote });
-        let _ = self.orders.send(Order::SetRemote(endpoint, fingerprint));
+        let _ = self.orders.send(Order::SetRemote(endpoint, fingerprint, passive));
     }
 
     /// All sources of an endpoint.
@@ -241,7 +247,8 @@ pub fn host(address: SocketAddr) -> Candidate {
 
 /// The numbers that str0m gives its codecs.
 fn payload_types() -> PayloadTypes {
-    let of = |number, codec, clock_rate, rtx| PayloadType { number, codec, clock_rate, rtx, transport_cc: true };
+    let of =
+        |number, codec, clock_rate, rtx| PayloadType { number, codec, clock_rate, rtx, transport_cc: true };
     [
         of(111, Codec::Opus, 48_000, None),
         of(96, Codec::Vp8, 90_000, Some(97)),

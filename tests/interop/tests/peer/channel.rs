@@ -17,7 +17,8 @@ fn the_bridge_channel_carries_text_both_ways() {
         assert!(call.run_until(Duration::from_secs(5), open), "the channel opens over {version}");
 
         // The second is longer than a datagram.
-        let texts = [r#"{"colibriClass":"ClientHello"}"#.to_owned(), format!("\u{1F4AC}{}", "x".repeat(20_000))];
+        let texts =
+            [r#"{"colibriClass":"ClientHello"}"#.to_owned(), format!("\u{1F4AC}{}", "x".repeat(20_000))];
         for text in &texts {
             call.clients[0].send_text(text);
             call.server.send_text(endpoint, text);
