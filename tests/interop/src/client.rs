@@ -88,6 +88,8 @@ pub struct Noticed {
     pub descriptors: BTreeMap<(u32, u64), Vec<u8>>,
     /// What was received on each SSRC, by extended sequence number.
     pub labels: HashMap<u32, BTreeMap<u64, Label>>,
+    /// Packets that it sent again.
+    pub resent: u32,
     /// RTP packets that it sent.
     pub rtp_sent: u64,
     /// Datagrams by kind that came in: STUN, DTLS, RTP and RTCP.
@@ -334,7 +336,10 @@ impl Client {
             RawPacket::RtpRx(header, _) if RETRANSMISSIONS.contains(&*header.payload_type) => {
                 noticed.retransmissions += 1;
             }
-            RawPacket::RtpTx(..) => noticed.rtp_sent += 1,
+            RawPacket::RtpTx(header, _) => {
+                noticed.rtp_sent += 1;
+                noticed.resent += u32::from(RETRANSMISSIONS.contains(&*header.payload_type));
+            }
             RawPacket::RtcpRx(Rtcp::Pli(pli)) => {
                 noticed.key_frame_requests.push((Instant::now(), *pli.ssrc));
                 self.camera.request_key_frame(*pli.ssrc);
@@ -452,7 +457,9 @@ fn declare(rtc: &mut Rtc, owner: EndpointId, base: u32, camera: &Camera) -> Vec<
     for (number, ssrc) in ssrcs.iter().copied().enumerate() {
         let rtx = ssrc + 10;
         let rid = (ssrcs.len() > 1).then(|| format!("{number}").as_str().into());
-        direct.declare_stream_tx(ssrc.into(), Some(rtx.into()), video, rid);
+        let stream = direct.declare_stream_tx(ssrc.into(), Some(rtx.into()), video, rid);
+        // Every NACK is answered: without a cap on the share of retransmissions.
+        stream.set_rtx_cache(1_024, Duration::from_secs(3), None);
         encodings.push(Encoding { ssrc: contract::Ssrc(ssrc), rtx: Some(contract::Ssrc(rtx)) });
     }
     let of = |source, media, encodings| SourceSpec {

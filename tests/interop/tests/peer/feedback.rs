@@ -50,7 +50,8 @@ fn what_a_sender_lost_on_its_way_is_asked_for_and_reaches_the_others_whole() {
     call.clients[1].uplink_loss = None;
     call.run_for_frames(40);
     let asked = call.server.totals().counter(Metric::NacksSent);
-    println!("lost {}, asked for {asked}", call.clients[1].lost);
+    let (lost, resent) = (call.clients[1].lost, call.clients[1].noticed.resent);
+    println!("lost {lost}, asked for {asked}, sent again {resent}, {:?}", call.server.totals().drops());
     assert!(call.clients[1].lost >= 15 && asked >= u64::from(call.clients[1].lost));
     call.assert_continuous(40);
 }
