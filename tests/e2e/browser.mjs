@@ -4,29 +4,32 @@ import { chromium } from 'playwright-core';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-export function launch(...flags) {
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--use-fake-device-for-media-stream=fps=30',
-      '--use-fake-ui-for-media-stream',
-      '--auto-accept-this-tab-capture',
-      '--auto-select-desktop-capture-source=Entire screen',
-      '--autoplay-policy=no-user-gesture-required',
-      '--allow-loopback-in-peer-connection',
-      '--disable-features=WebRtcHideLocalIpsWithMdns',
-      ...flags,
-    ],
-  });
+/** A browser whose process can be killed: `{ browser, kill }`. */
+export async function launchToKill() {
+  const server = await chromium.launchServer({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
+  return { browser: await chromium.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
+
+export function launch() {
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
+}
+
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-fake-device-for-media-stream=fps=30',
+  '--use-fake-ui-for-media-stream',
+  '--auto-accept-this-tab-capture',
+  '--auto-select-desktop-capture-source=Entire screen',
+  '--autoplay-policy=no-user-gesture-required',
+  '--allow-loopback-in-peer-connection',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
+];
 
 export class Participant {
   /** Opens a page in the room and waits until it has joined. `query` goes into the address. */
@@ -94,13 +97,6 @@ export class Participant {
   async leave() {
     await this.page.evaluate(() => window.sluice.leave());
     await this.page.context().close();
-  }
-
-  /** The page goes without a word, as if its process was killed. */
-  async vanish() {
-    const session = await this.page.context().newCDPSession(this.page);
-    await session.send('Page.crash').catch(() => {});
-    await this.page.context().close().catch(() => {});
   }
 }
 

@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signaling::association::Fingerprint;
 use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use worker::{BackendChoice, MediaPlane};
 use xmpp::Streams;
@@ -71,17 +71,19 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let (signaling, loop_thread) = start_signaling(config, media, &status)?;
     let servers = start_http(config, listeners, &of_machine, &signaling, &status)?;
 
+    // Before anybody is told that it is ready: a signal right after that must find us listening.
+    let mut signals = Signals::new()?;
     announce(config, &of_machine, &lacks, json);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     runtime.block_on(async {
         tokio::spawn(keep_watchdog(Arc::clone(&status)));
-        wait_for_signal().await;
+        signals.next().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
         // A second signal does not wait for anybody.
         tokio::select! {
             () = stop(&signaling, &servers) => {}
-            () = wait_for_signal() => {}
+            () = signals.next() => {}
         }
     });
     drop(signaling);
@@ -121,8 +123,7 @@ fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
             variable(key),
         ),
         std::io::ErrorKind::PermissionDenied => anyhow!(
-            "TCP port {} needs a privilege ({key} = \"{address}\"). Use a port above 1023, or install the service, which \
-             has the privilege",
+            "TCP port {} needs a privilege ({key} = \"{address}\"). Use a port above 1023, or grant CAP_NET_BIND_SERVICE",
             address.port(),
         ),
         _ => anyhow!("cannot listen on {address} ({key}): {error}"),
@@ -289,13 +290,27 @@ async fn stop(signaling: &Handle, servers: &Servers) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, closed).await;
 }
 
-async fn wait_for_signal() {
-    let signals =
-        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let Ok((mut terminate, mut interrupt)) = signals else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, heard from the moment this exists.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one, whichever.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -59,9 +59,21 @@ impl std::error::Error for Finding {}
 
 /// What can be said of the kernel without making a ring: nothing found means worth trying.
 pub fn findings() -> Vec<Finding> {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release();
     let disabled = read("/proc/sys/kernel/io_uring_disabled");
     judge(&release, disabled.as_deref())
+}
+
+/// The kernel's release, from the kernel itself: a sandbox may hide the file that says the same.
+fn release() -> String {
+    // SAFETY: all-zero bytes are a valid `utsname`, an array of C strings.
+    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live `utsname`, which the call fills with terminated strings; the result is checked.
+    if unsafe { libc::uname(&mut name) } != 0 {
+        return String::new();
+    }
+    let bytes: Vec<u8> = name.release.iter().map(|byte| *byte as u8).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Explains why step `step` of making a ring failed.

@@ -89,7 +89,7 @@ impl MediaPlane {
         let clock = Clock::start();
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let workers = config.workers.unwrap_or(cores.len()).clamp(1, contract::limits::WORKERS_MAX);
-        uring::check_free(&config.local).map_err(StartError::Open)?;
+        wait_until_free(&config.local)?;
         let queues = Queues::new(workers, config.handshake_threads).map_err(StartError::System)?;
         let mut ios = Vec::new();
         let mut local: Vec<SocketAddr> = config.local.clone();
@@ -250,6 +250,19 @@ impl Worker {
     }
 }
 
+/// The kernel frees the sockets of a ring some tens of milliseconds after their process has ended: a restart must not
+/// stumble over its predecessor.
+fn wait_until_free(local: &[SocketAddr]) -> Result<(), StartError> {
+    let given_up = Instant::now() + PREDECESSOR_GONE_WITHIN;
+    loop {
+        match uring::check_free(local) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= given_up => return Err(StartError::Open(error)),
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    }
+}
+
 /// Configured candidates, with the port that was bound where they name none.
 fn with_ports(config: &Config, local: &[SocketAddr]) -> Vec<contract::session::Candidate> {
     let port = local.first().map_or(0, SocketAddr::port);
@@ -265,6 +278,8 @@ fn with_ports(config: &Config, local: &[SocketAddr]) -> Vec<contract::session::C
     candidates
 }
 
+/// Ten times what was measured.
+const PREDECESSOR_GONE_WITHIN: std::time::Duration = std::time::Duration::from_millis(400);
 /// Records of each ring between two workers: 10 ms of 200,000 packets a second.
 const MESH_RECORDS: usize = 2_048;
 /// A worker looks around at least this often, so that health checks can tell it from a dead one.
