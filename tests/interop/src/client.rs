@@ -418,20 +418,22 @@ impl Noticed {
         self.connected_at.map_or(Duration::ZERO, |connected| at.saturating_duration_since(connected))
     }
 
-    /// Sequence numbers that are missing on a stream. One that the server leaves free where it turns to another encoding in the
-    /// middle of a frame is not: it stands for the rest of that frame, and nobody ever gets it.
-    pub fn missing(&self, ssrc: u32) -> u64 {
-        let Some(labels) = self.labels.get(&ssrc) else { return 0 };
+    /// Where sequence numbers are missing on a stream: what stands on either side. One that the server leaves free where it
+    /// turns to another encoding in the middle of a frame is no hole: it stands for the rest of that frame, and nobody ever
+    /// gets it.
+    pub fn holes(&self, ssrc: u32) -> Vec<[(u64, Label); 2]> {
+        let Some(labels) = self.labels.get(&ssrc) else { return Vec::new() };
         let pairs = labels.iter().zip(labels.iter().skip(1));
         pairs
-            .map(|((before, old), (at, new))| {
+            .filter(|((before, old), (at, new))| {
                 let turns = !old.last
                     && new.first
                     && new.key
                     && (old.encoding, old.frame) != (new.encoding, new.frame);
-                (at - before - 1).saturating_sub(u64::from(turns))
+                **at > **before + 1 + u64::from(turns)
             })
-            .sum()
+            .map(|((before, old), (at, new))| [(*before, *old), (*at, *new)])
+            .collect()
     }
 
     fn sent(&mut self, datagram: &[u8]) {
