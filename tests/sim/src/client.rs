@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 use contract::session::{
-    Codec, Encoding, ExtensionIds, FeedbackSsrcs, Media, PayloadType, PayloadTypes, SourceSpec, SrtpKeys, SrtpProfile,
-    VideoType,
+    Codec, Encoding, ExtensionIds, FeedbackSsrcs, Media, PayloadType, PayloadTypes, SourceSpec, SrtpKeys,
+    SrtpProfile, VideoType,
 };
 use contract::{Duration, EndpointId, SourceId, Ssrc, Timestamp};
-use transport::{Feedback, LocalSocket, Outbox, Outgoing, Path, ReceiveStream, Repair, SendStream, StreamKind, Transport};
+use transport::{
+    Feedback, LocalSocket, Outbox, Outgoing, Path, ReceiveStream, Repair, SendStream, StreamKind, Transport,
+};
 use wire::codec::Patch;
 use wire::rtp::{Header, Packet as RtpPacket};
 
@@ -64,7 +66,13 @@ impl Outbox for ClientMail {
 
 impl Client {
     /// A client that sends audio and, with `camera`, simulcast video in three encodings.
-    pub fn new(number: u64, server: SocketAddr, profile: SrtpProfile, camera: bool, chance: &mut Chance) -> Client {
+    pub fn new(
+        number: u64,
+        server: SocketAddr,
+        profile: SrtpProfile,
+        camera: bool,
+        chance: &mut Chance,
+    ) -> Client {
         let address = SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 40_000 + number as u16));
         let config = transport::Config {
             ufrag: format!("client{number:04}"),
@@ -76,7 +84,10 @@ impl Client {
             allow_loopback: true,
             payload_types: payload_types(),
             extensions: extensions(),
-            feedback: FeedbackSsrcs { audio: Ssrc(900_000 + number as u32), video: Ssrc(910_000 + number as u32) },
+            feedback: FeedbackSsrcs {
+                audio: Ssrc(900_000 + number as u32),
+                video: Ssrc(910_000 + number as u32),
+            },
             ssrc_rewriting: false,
             key_frame_message: transport::KeyFrameMessage::Pli,
             rate_limit: transport::RateLimit { packets: 100_000, bits: 1_000_000_000 },
@@ -108,7 +119,8 @@ impl Client {
         };
         client.add_source(SourceId(number * 10), Media::Audio, &[(base, None)]);
         if camera {
-            let ssrcs: Vec<(u32, Option<u32>)> = (0..3).map(|e| (base + 10 + e, Some(base + 20 + e))).collect();
+            let ssrcs: Vec<(u32, Option<u32>)> =
+                (0..3).map(|e| (base + 10 + e, Some(base + 20 + e))).collect();
             client.add_source(SourceId(number * 10 + 1), Media::Video, &ssrcs);
             client.camera = (0..3).map(|e| Encoder::new(base + 10 + e, e as u8, chance.bits())).collect();
         }
@@ -152,13 +164,18 @@ impl Client {
         if let Some(rtx) = rtx {
             self.known.push((rtx, StreamKind::Rtx { primary: ssrc }, clock));
         }
-        let streams = self.known.iter().map(|(ssrc, kind, clock)| ReceiveStream::new(*ssrc, *kind, *clock)).collect();
+        let streams =
+            self.known.iter().map(|(ssrc, kind, clock)| ReceiveStream::new(*ssrc, *kind, *clock)).collect();
         self.transport.set_receive_streams(streams);
     }
 
     /// When it wants to be called.
     pub fn next(&self) -> Timestamp {
-        if self.alive { self.transport.poll_timeout().min(self.next_audio).min(self.next_video) } else { Timestamp::NEVER }
+        if self.alive {
+            self.transport.poll_timeout().min(self.next_audio).min(self.next_video)
+        } else {
+            Timestamp::NEVER
+        }
     }
 
     /// Whether a path to the server is chosen.
@@ -212,8 +229,11 @@ impl Client {
             Ok(opened) => {
                 let packet = RtpPacket::parse(&out[..opened.len]).expect("an opened packet is well formed");
                 let Some(label) = Label::read(packet.payload()) else { return };
-                let packet =
-                    Packet { timestamp: opened.timestamp, label, picture: picture(packet.payload()).filter(|_| opened.payload_type == 100) };
+                let packet = Packet {
+                    timestamp: opened.timestamp,
+                    label,
+                    picture: picture(packet.payload()).filter(|_| opened.payload_type == 100),
+                };
                 self.streams.entry(opened.ssrc).or_default().insert(opened.extended_sequence, packet);
             }
             Err(reason) => *self.refused.entry(reason.label()).or_default() += 1,
@@ -262,11 +282,25 @@ impl Client {
         let Some((ssrc, sequence, timestamp)) = &mut self.audio else { return };
         *sequence = sequence.wrapping_add(1);
         *timestamp = timestamp.wrapping_add(960);
-        let header =
-            Header { marker: false, payload_type: 111, sequence: *sequence, timestamp: *timestamp, ssrc: *ssrc };
+        let header = Header {
+            marker: false,
+            payload_type: 111,
+            sequence: *sequence,
+            timestamp: *timestamp,
+            ssrc: *ssrc,
+        };
         let mut payload = Vec::new();
         let source = self.sources[0].source.0;
-        Label { source, frame: *timestamp / 960, encoding: 0, temporal: 0, key: true, first: true, last: true }.write(&mut payload);
+        Label {
+            source,
+            frame: *timestamp / 960,
+            encoding: 0,
+            temporal: 0,
+            key: true,
+            first: true,
+            last: true,
+        }
+        .write(&mut payload);
         payload.resize(80, 0xCD);
         // Speaking, at -30 dB.
         self.seal(header, payload, Some(0x80 | 30), now, mail);
@@ -283,7 +317,14 @@ impl Client {
         self.camera = camera;
     }
 
-    fn seal(&mut self, header: Header, payload: Vec<u8>, audio_level: Option<u8>, now: Timestamp, mail: &mut ClientMail) {
+    fn seal(
+        &mut self,
+        header: Header,
+        payload: Vec<u8>,
+        audio_level: Option<u8>,
+        now: Timestamp,
+        mail: &mut ClientMail,
+    ) {
         if self.transport.usable().is_none() {
             return;
         }
@@ -317,7 +358,8 @@ impl Client {
 
 /// The codecs of every model conference.
 pub fn payload_types() -> PayloadTypes {
-    let type_ = |number, codec, clock_rate, rtx| PayloadType { number, codec, clock_rate, rtx, transport_cc: true };
+    let type_ =
+        |number, codec, clock_rate, rtx| PayloadType { number, codec, clock_rate, rtx, transport_cc: true };
     [type_(111, Codec::Opus, 48_000, None), type_(100, Codec::Vp8, 90_000, Some(96))].into_iter().collect()
 }
 

@@ -24,8 +24,13 @@ pub struct Faults {
 
 impl Faults {
     /// A good line.
-    pub const NONE: Faults =
-        Faults { delay: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0.0, duplication: 0.0, corruption: 0.0 };
+    pub const NONE: Faults = Faults {
+        delay: Duration::from_millis(10),
+        jitter: Duration::ZERO,
+        loss: 0.0,
+        duplication: 0.0,
+        corruption: 0.0,
+    };
 }
 
 /// Where a datagram goes.

@@ -86,7 +86,8 @@ impl Stream {
                 breaches.push(format!("{at}: another source begins without a key frame"));
             }
             if adjacent && old.encoding != new.encoding && !(new.key && new.first) {
-                breaches.push(format!("{at}: encoding {} to {} without a key frame", old.encoding, new.encoding));
+                breaches
+                    .push(format!("{at}: encoding {} to {} without a key frame", old.encoding, new.encoding));
             }
             let same_frame = (old.source, old.frame, old.encoding) == (new.source, new.frame, new.encoding);
             if same_frame != (step == 0) {

@@ -30,7 +30,12 @@ impl Label {
         out.extend_from_slice(b"SLUICE!!");
         out.extend_from_slice(&self.source.to_be_bytes());
         out.extend_from_slice(&self.frame.to_be_bytes());
-        out.extend_from_slice(&[self.encoding, self.temporal, u8::from(self.key), u8::from(self.first) | u8::from(self.last) << 1]);
+        out.extend_from_slice(&[
+            self.encoding,
+            self.temporal,
+            u8::from(self.key),
+            u8::from(self.first) | u8::from(self.last) << 1,
+        ]);
     }
 
     /// Read from a payload behind its descriptor.
@@ -95,12 +100,15 @@ impl Encoder {
         }
         self.timestamp = self.timestamp.wrapping_add(3_000);
         let packets = if key { self.packets_per_frame * 2 } else { self.packets_per_frame };
-        (0..packets).map(|packet| self.packet(source, key, temporal, packet == 0, packet + 1 == packets)).collect()
+        (0..packets)
+            .map(|packet| self.packet(source, key, temporal, packet == 0, packet + 1 == packets))
+            .collect()
     }
 
     fn packet(&mut self, source: u64, key: bool, temporal: u8, first: bool, last: bool) -> (Header, Vec<u8>) {
         let [high, low] = self.picture_id.to_be_bytes();
-        let mut payload = vec![0x80 | u8::from(first) << 4, 0xE0, 0x80 | high, low, self.tl0, temporal << 6 | 0x20];
+        let mut payload =
+            vec![0x80 | u8::from(first) << 4, 0xE0, 0x80 | high, low, self.tl0, temporal << 6 | 0x20];
         if first {
             // RFC 7741 §4.3: frame tag, and for key frames start code, width and height.
             payload.extend_from_slice(&[u8::from(!key) | 0x10, 0, 0]);
@@ -112,7 +120,8 @@ impl Encoder {
                 payload.extend_from_slice(&height.to_le_bytes());
             }
         }
-        Label { source, frame: self.frame, encoding: self.encoding, temporal, key, first, last }.write(&mut payload);
+        Label { source, frame: self.frame, encoding: self.encoding, temporal, key, first, last }
+            .write(&mut payload);
         payload.resize(600 + 200 * usize::from(self.encoding), 0xAB);
         self.sequence = self.sequence.wrapping_add(1);
         let header = Header {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use contract::session::{EndpointSpec, FeedbackSsrcs, ReceiverConstraints, RemoteTransport, SrtpProfile, VideoConstraint};
+use contract::session::{
+    EndpointSpec, FeedbackSsrcs, ReceiverConstraints, RemoteTransport, SrtpProfile, VideoConstraint,
+};
 use contract::{Command, ConferenceId, Duration, EndpointId, Report, Ssrc, Timestamp};
 use worker::{Config, MediaPlane, Worker};
 
@@ -93,7 +95,8 @@ impl World {
 
     /// What a client wants of every video from now on.
     pub fn want(&mut self, client: usize, max_height: u16) {
-        let constraints = ReceiverConstraints { default: VideoConstraint { max_height }, ..ReceiverConstraints::default() };
+        let constraints =
+            ReceiverConstraints { default: VideoConstraint { max_height }, ..ReceiverConstraints::default() };
         self.tell(Command::SetConstraints { endpoint: self.clients[client].endpoint, constraints });
     }
 
@@ -165,7 +168,8 @@ impl World {
                     self.ios[worker as usize].arrived.push((from, bytes));
                 }
                 To::Client(address) => {
-                    let client = self.clients.iter().position(|client| client.address == address && client.alive);
+                    let client =
+                        self.clients.iter().position(|client| client.address == address && client.alive);
                     if let Some(at) = client {
                         let answers = self.clients[at].receive(&bytes, now);
                         self.post(at, answers, now);
@@ -200,7 +204,10 @@ impl World {
             }
         }
         for at in 0..self.ios.len() {
-            assert_eq!(self.ios[at].refused, 0, "worker {at}: the send memory of the simulation is too small");
+            assert_eq!(
+                self.ios[at].refused, 0,
+                "worker {at}: the send memory of the simulation is too small"
+            );
             for (peer, bytes) in self.ios[at].drain_sent() {
                 self.network.send(To::Client(peer), bytes, now, &mut self.chance);
             }

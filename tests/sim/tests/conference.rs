@@ -9,14 +9,21 @@ fn check_streams(world: &World, seed: u64) {
     for client in &world.clients {
         for (ssrc, stream) in &client.streams {
             let breaches = stream.breaches();
-            assert!(breaches.is_empty(), "seed {seed}, client {}, ssrc {ssrc}: {breaches:#?}", client.endpoint);
+            assert!(
+                breaches.is_empty(),
+                "seed {seed}, client {}, ssrc {ssrc}: {breaches:#?}",
+                client.endpoint
+            );
         }
     }
 }
 
 fn receives(world: &World, client: usize, source: u64) -> usize {
     let streams = world.clients[client].streams.values();
-    streams.filter(|stream| stream.last().is_some_and(|last| last.label.source == source)).map(|s| s.len()).sum()
+    streams
+        .filter(|stream| stream.last().is_some_and(|last| last.label.source == source))
+        .map(|s| s.len())
+        .sum()
 }
 
 fn run(workers: usize, faults: Faults, rewriting: bool, seed: u64) -> World {
@@ -38,8 +45,14 @@ fn three_participants_hear_and_see_each_other_on_one_worker() {
             for other in (0..3u64).filter(|other| *other != client as u64) {
                 let audio = receives(&world, client, (other + 1) * 10);
                 let video = receives(&world, client, (other + 1) * 10 + 1);
-                assert!(audio > 400, "rewriting {rewriting}: client {client} hears {audio} packets of {other}");
-                assert!(video > 800, "rewriting {rewriting}: client {client} sees {video} packets of {other}");
+                assert!(
+                    audio > 400,
+                    "rewriting {rewriting}: client {client} hears {audio} packets of {other}"
+                );
+                assert!(
+                    video > 800,
+                    "rewriting {rewriting}: client {client} sees {video} packets of {other}"
+                );
             }
             let own = receives(&world, client, (client as u64 + 1) * 10);
             assert_eq!(own, 0, "nobody hears himself");
@@ -79,10 +92,14 @@ fn bad_lines_lose_frames_but_never_continuity() {
                 let video = receives(&world, client, (other + 1) * 10 + 1);
                 assert!(video > 600, "seed {seed}: client {client} sees {video} packets of {other}");
             }
-            let frames: usize = world.clients[client].streams.values().map(|stream| stream.complete_frames()).sum();
+            let frames: usize =
+                world.clients[client].streams.values().map(|stream| stream.complete_frames()).sum();
             assert!(frames > 600, "seed {seed}: client {client} got {frames} frames");
         }
-        assert!(world.count(|s| s.counter(Metric::PacketsRetransmitted)) > 0, "seed {seed}: losses were repaired");
+        assert!(
+            world.count(|s| s.counter(Metric::PacketsRetransmitted)) > 0,
+            "seed {seed}: losses were repaired"
+        );
     }
 }
 
@@ -98,12 +115,19 @@ fn a_receiver_changes_its_layer_on_key_frames_and_nobody_else_is_touched() {
         let streams = world.clients[switching].streams.values();
         let seen = streams.filter_map(|stream| stream.last()).find(|last| last.picture.is_some());
         let encoding = seen.map(|last| last.label.encoding);
-        let expected = [(180, 0), (360, 1), (720, 2)].iter().find(|(of, _)| *of == height).map(|(_, encoding)| *encoding);
+        let expected = [(180, 0), (360, 1), (720, 2)]
+            .iter()
+            .find(|(of, _)| *of == height)
+            .map(|(_, encoding)| *encoding);
         assert_eq!(encoding, expected, "at height {height}");
     }
     check_streams(&world, 3);
-    let video = world.clients[steady].streams.values().find(|s| s.last().is_some_and(|l| l.picture.is_some()));
-    assert!(video.expect("it receives video").switches() <= 2, "the steady receiver only climbed at the start");
+    let video =
+        world.clients[steady].streams.values().find(|s| s.last().is_some_and(|l| l.picture.is_some()));
+    assert!(
+        video.expect("it receives video").switches() <= 2,
+        "the steady receiver only climbed at the start"
+    );
     let _ = sender;
 }
 
@@ -117,7 +141,8 @@ fn an_endpoint_that_falls_silent_is_shown_inactive_and_then_expires() {
     let endpoint = world.clients[gone].endpoint;
     assert!(world.reports.contains(&Report::Connectivity { endpoint, active: false }));
     world.run(Duration::from_secs(60));
-    let expired = |report: &Report| matches!(report, Report::EndpointExpired { endpoint: of, .. } if *of == endpoint);
+    let expired =
+        |report: &Report| matches!(report, Report::EndpointExpired { endpoint: of, .. } if *of == endpoint);
     assert!(world.reports.iter().any(expired));
 }
 

@@ -40,7 +40,10 @@ impl Source {
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the manifest stands in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the manifest stands in the repository")
 }
 
 /// Every file with one of `endings` below the root, generated and foreign folders left out.
@@ -67,7 +70,8 @@ fn collect(folder: &Path, root: &Path, endings: &[&str], found: &mut Vec<Source>
                 collect(&path, root, endings, found);
             }
         } else if endings.iter().any(|ending| name.ends_with(ending)) {
-            let relative = path.strip_prefix(root).expect("found below the root").to_string_lossy().into_owned();
+            let relative =
+                path.strip_prefix(root).expect("found below the root").to_string_lossy().into_owned();
             found.push(Source { path: relative, text: fs::read_to_string(&path).unwrap_or_default() });
         }
     }
@@ -81,7 +85,8 @@ fn function_name(line: &str) -> Option<&str> {
     let start = if trimmed.starts_with("fn ") { 3 } else { trimmed.find(" fn ")? + 4 };
     let before = &trimmed[..start];
     let plain = before.split_whitespace().all(|word| {
-        ["fn", "pub", "const", "async", "unsafe", "extern", "\"C\""].contains(&word) || word.starts_with("pub(")
+        ["fn", "pub", "const", "async", "unsafe", "extern", "\"C\""].contains(&word)
+            || word.starts_with("pub(")
     });
     let name = trimmed[start..].split(['(', '<']).next()?;
     (plain && !name.is_empty()).then_some(name)

@@ -58,9 +58,11 @@ fn no_file_or_module_is_named_for_having_no_owner() {
 #[test]
 fn unsafe_code_lives_in_mesh_and_uring_alone() {
     for source in sources_but_this(&[".rs"]) {
-        let allowed = ["media-plane/mesh/", "media-plane/uring/"].iter().any(|crate_| source.path.starts_with(crate_));
+        let allowed =
+            ["media-plane/mesh/", "media-plane/uring/"].iter().any(|crate_| source.path.starts_with(crate_));
         for (line, text) in source.code_lines() {
-            let uses = text.contains("unsafe {") || text.contains("unsafe impl") || text.contains("unsafe fn");
+            let uses =
+                text.contains("unsafe {") || text.contains("unsafe impl") || text.contains("unsafe fn");
             assert!(allowed || !uses, "{}:{line}: unsafe code outside mesh and uring", source.path);
             let lifts = text.contains("allow(unsafe_code)");
             assert!(allowed || !lifts, "{}:{line}: the ban on unsafe code is lifted", source.path);
@@ -73,7 +75,9 @@ fn every_unsafe_block_says_why_it_is_sound() {
     for source in sources_but_this(&[".rs"]) {
         let lines: Vec<&str> = source.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            if line.trim_start().starts_with("//") || !(line.contains("unsafe {") || line.contains("unsafe impl")) {
+            if line.trim_start().starts_with("//")
+                || !(line.contains("unsafe {") || line.contains("unsafe impl"))
+            {
                 continue;
             }
             let said = lines[index.saturating_sub(10)..=index].iter().any(|above| above.contains("SAFETY"));
@@ -120,10 +124,14 @@ fn dependencies_follow_the_arrows_of_the_architecture() {
         if !planes.iter().any(|plane| source.path.starts_with(plane)) {
             continue;
         }
-        let folder = source.path.trim_end_matches("/Cargo.toml").rsplit('/').next().expect("one part").to_owned();
+        let folder =
+            source.path.trim_end_matches("/Cargo.toml").rsplit('/').next().expect("one part").to_owned();
         let manifest: toml::Table = source.text.parse().expect("a manifest is TOML");
-        let Some(dependencies) = manifest.get("dependencies").and_then(toml::Value::as_table) else { continue };
-        let allowed = arrows.get(&folder).unwrap_or_else(|| panic!("{folder} is not in docs/architecture.md"));
+        let Some(dependencies) = manifest.get("dependencies").and_then(toml::Value::as_table) else {
+            continue;
+        };
+        let allowed =
+            arrows.get(&folder).unwrap_or_else(|| panic!("{folder} is not in docs/architecture.md"));
         if allowed.contains("everything") {
             continue;
         }
@@ -160,7 +168,8 @@ fn the_packet_walk_names_what_exists() {
         let found = sources(&[".rs"]).iter().any(|source| {
             let in_crate = source.path.contains(&format!("/{}/src/", path[0]));
             let module = path.get(1).is_none_or(|module| {
-                source.path.ends_with(&format!("/{module}.rs")) || source.path.contains(&format!("/{module}/"))
+                source.path.ends_with(&format!("/{module}.rs"))
+                    || source.path.contains(&format!("/{module}/"))
             });
             let defined = source.text.contains(&format!("fn {function}"))
                 || source.text.contains(&format!("struct {function}"))
