@@ -106,3 +106,48 @@ test('mute, camera off, chat, and a name travel', { timeout: 60_000 }, async () 
   await ann.leave();
   await bob.leave();
 });
+
+test('a shared screen arrives beside the camera, twice', { timeout: 90_000 }, async () => {
+  const ann = await Participant.join(browser, server, 'screen', 'Ann');
+  const bob = await Participant.join(browser, server, 'screen', 'Bob');
+  await bob.sees(1);
+  // Headless browsers have no screen: a canvas stands in for it, as the fake camera does for a camera.
+  await ann.page.evaluate(() => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 720 });
+    const context = canvas.getContext('2d');
+    setInterval(() => context.fillText(String(Date.now()), 100 + Math.random() * 800, Math.random() * 700), 100);
+    navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream(10);
+  });
+  for (let round = 0; round < 2; round++) {
+    await ann.page.evaluate(() => window.sluice.setSharing(true));
+    const took = await bob.until('shown the screen', (state) => state.tiles.some((tile) => tile.source?.endsWith('-v1') && tile.frames > 3), 20_000);
+    console.log(`the shared screen is there after ${took} ms`);
+    assert.ok((await bob.state()).tiles.some((tile) => tile.source?.endsWith('-v0')), 'the camera stays');
+    await ann.page.evaluate(() => window.sluice.setSharing(false));
+    await bob.until('rid of the screen', (state) => !state.tiles.some((tile) => tile.source?.endsWith('-v1')));
+  }
+  await ann.leave();
+  await bob.leave();
+});
+
+test('by HTTPS with the self-signed certificate it is the same call', { timeout: 60_000 }, async () => {
+  const base = `https://localhost:${server.ports.tls}`;
+  const ann = await Participant.join(browser, server, 'secure', 'Ann', { base });
+  const bob = await Participant.join(browser, server, 'secure', 'Bob');
+  await ann.sees(1);
+  await bob.hears(1);
+  await ann.leave();
+  await bob.leave();
+});
+
+test('a lost signalling connection comes back by itself, and the call with it', { timeout: 90_000 }, async () => {
+  const ann = await Participant.join(browser, server, 'cut', 'Ann');
+  const bob = await Participant.join(browser, server, 'cut', 'Bob');
+  await ann.sees(1);
+  await ann.page.evaluate(() => window.sluice.dropConnection());
+  await ann.until('back in the room', (state) => state.joined && state.participants.length === 1, 30_000);
+  await ann.sees(1, 30_000);
+  await bob.sees(1, 30_000);
+  await ann.leave();
+  await bob.leave();
+});
