@@ -359,7 +359,8 @@ impl Association {
             self.phase = Phase::Established { dtls };
         }
         self.peer_certificate = None;
-        self.outputs.push_back(Output::Keys(keys));
+        // Ahead of our last flight: the client sends media as soon as it has that, and keys have the longer way.
+        self.outputs.push_front(Output::Keys(keys));
     }
 
     /// Wraps what SCTP has ready into records. DTLS is drained after each: its queue is short and overflowing it is fatal.
