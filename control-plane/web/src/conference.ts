@@ -401,6 +401,10 @@ export class Conference extends Emitter<ConferenceEvents> {
       this.emit('changed', undefined);
     });
     session.on('failed', (reason) => this.sessionFailed(session, reason));
+    session.on('refused', (reason) => {
+      // By now the session has been let go of; no other has come in its place.
+      if (this.session === null && this.mediaLost) this.rejoinLater(reason);
+    });
     this.startMuted(session.offer.startMuted);
     this.emit('changed', undefined);
   }

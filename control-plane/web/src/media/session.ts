@@ -22,6 +22,8 @@ export interface SessionEvents {
   channelOpen: undefined;
   /** The session is beyond repair; the focus was asked for another. */
   failed: string;
+  /** The focus gives no new session: only coming into the room again helps. */
+  refused: string;
 }
 
 export interface SessionOptions {
@@ -227,7 +229,7 @@ export class MediaSession extends Emitter<SessionEvents> {
   private fail(reason: string): void {
     if (this.ended || this.failed) return;
     this.failed = true;
-    void this.room.sendJingle(buildRestart(this.offer)).catch((error: unknown) => console.warn('restart refused', error));
+    void this.room.sendJingle(buildRestart(this.offer)).catch(() => this.emit('refused', reason));
     this.emit('failed', reason);
   }
 }
