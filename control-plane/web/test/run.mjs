@@ -11,7 +11,9 @@ await build({
   bundle: true,
   platform: 'node',
   format: 'esm',
-  target: 'node20',
+  target: 'node18',
+  // Node 18, which Debian 12 has, does not put what browsers call `crypto` into the global scope.
+  banner: { js: "import { webcrypto } from 'node:crypto'; globalThis.crypto ??= webcrypto;" },
   sourcemap: 'inline',
   outdir,
   outExtension: { '.js': '.mjs' },
