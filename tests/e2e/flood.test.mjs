@@ -1,0 +1,86 @@
+// Junk and unauthenticated STUN from strangers during a call: counted, never answered more than it costs, and nobody notices.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import { Participant, launch, pause } from './browser.mjs';
+import { Server } from './server.mjs';
+
+const SECONDS = 5;
+let server, browser;
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Sends what `make` gives from `ports` sockets as fast as this process can, for a while; bytes out and bytes that came back. */
+async function flood(port, ports, make) {
+  const sockets = [];
+  let sent = 0, bytesOut = 0, bytesBack = 0;
+  for (let n = 0; n < ports; n++) {
+    const socket = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    socket.on('message', (message) => (bytesBack += message.length));
+    sockets.push(socket);
+  }
+  const end = Date.now() + SECONDS * 1000;
+  while (Date.now() < end) {
+    for (let n = 0; n < 500; n++) {
+      const datagram = make();
+      sockets[n % ports].send(datagram, port, '127.0.0.1');
+      sent += 1;
+      bytesOut += datagram.length;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await pause(500);
+  sockets.forEach((socket) => socket.close());
+  return { sent, bytesOut, bytesBack };
+}
+
+/** A binding request (RFC 8489 §5) with this USERNAME and a MESSAGE-INTEGRITY that is wrong. */
+function check(username) {
+  const name = Buffer.alloc(Math.ceil(username.length / 4) * 4);
+  name.write(username);
+  const header = Buffer.alloc(20);
+  header.writeUInt16BE(0x0001, 0);
+  header.writeUInt16BE(4 + name.length + 24, 2);
+  header.writeUInt32BE(0x2112a442, 4);
+  randomBytes(12).copy(header, 8);
+  const attribute = (type, length) => Buffer.from([type >> 8, type & 255, length >> 8, length & 255]);
+  return Buffer.concat([header, attribute(0x0006, username.length), name, attribute(0x0008, 20), randomBytes(20)]);
+}
+
+test('a call goes on under junk and forged checks from strangers', { timeout: 120_000 }, async () => {
+  const ann = await Participant.join(browser, server, 'storm', 'Ann');
+  const bob = await Participant.join(browser, server, 'storm', 'Bob');
+  await ann.sees(1);
+  await bob.sees(1);
+  const junk = Array.from({ length: 64 }, () => randomBytes(200));
+  const kinds = {
+    junk: () => junk[Math.floor(Math.random() * junk.length)],
+    'checks of nobody': () => check(`${randomBytes(5).toString('hex')}:peer`),
+    'checks of a seat that exists, with a wrong tag': () => check('saaaaaaaaaaaaa:peer'),
+  };
+  for (const [kind, make] of Object.entries(kinds)) {
+    const frames = (await bob.stats()).inboundVideo.reduce((sum, stream) => sum + stream.framesDecoded, 0);
+    const { sent, bytesOut, bytesBack } = await flood(server.ports.media, 50, make);
+    const decoded = (await bob.stats()).inboundVideo.reduce((sum, stream) => sum + stream.framesDecoded, 0) - frames;
+    console.log(`${kind}: ${Math.round(sent / SECONDS)} datagrams/s, ${bytesBack} bytes back for ${bytesOut}; ${(decoded / (SECONDS + 0.5)).toFixed(1)} frames/s meanwhile`);
+    assert.ok(bytesBack <= bytesOut / 100, `${kind}: an amplifier: ${bytesBack} of ${bytesOut}`);
+    assert.ok(decoded / SECONDS > 12, `${kind}: ${decoded} frames in ${SECONDS} s`);
+  }
+  const debug = JSON.parse(await server.get('/debug'));
+  assert.ok(debug.workers.every((worker) => worker.statistics.accounting_balanced), 'a datagram vanished');
+  assert.ok((await server.metric('sluice_worker_drops_total')) > 1_000);
+  const cleo = await Participant.join(browser, server, 'storm', 'Cleo');
+  await cleo.sees(2);
+  for (const person of [ann, bob, cleo]) await person.leave();
+});
