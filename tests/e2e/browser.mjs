@@ -10,8 +10,8 @@ export async function launchToKill() {
   return { browser: await chromium.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
 
-export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
+export function launch(executable = CHROMIUM) {
+  return chromium.launch({ executablePath: executable, headless: true, args: ARGUMENTS });
 }
 
 const ARGUMENTS = [

@@ -46,6 +46,25 @@ pub(crate) fn gather(config: &Media, of_machine: &[IpAddr]) -> Addresses {
     addresses
 }
 
+impl Addresses {
+    /// Adds to each candidate one for TCP (RFC 6544 §4.5) on `port`, less wanted than any for UDP.
+    pub(crate) fn offer_tcp(&mut self, port: u16) {
+        let tcp: Vec<Candidate> = self
+            .candidates
+            .iter()
+            .enumerate()
+            .map(|(rank, udp)| Candidate {
+                address: SocketAddr::new(udp.address.ip(), port),
+                priority: priority(TCP_PREFERENCE, PASSIVE_RANK + rank),
+                related: udp.related.map(|related| SocketAddr::new(related.ip(), port)),
+                tcp: true,
+                ..*udp
+            })
+            .collect();
+        self.candidates.extend(tcp);
+    }
+}
+
 /// The addresses of all interfaces that are up.
 pub(crate) fn of_machine() -> std::io::Result<Vec<IpAddr>> {
     let mut addresses = Vec::new();
@@ -99,6 +118,10 @@ fn priority(type_preference: u32, rank: usize) -> u32 {
 const HOST_PREFERENCE: u32 = 126;
 /// RFC 8445 §5.1.2.2.
 const REFLEXIVE_PREFERENCE: u32 = 100;
+/// Below every candidate for UDP, as RFC 6544 §4.2 asks where UDP is better.
+const TCP_PREFERENCE: u32 = 90;
+/// RFC 6544 §4.2: the upper three bits of the local preference are 4 for passive candidates.
+const PASSIVE_RANK: usize = 65_535 - ((4 << 13) + 8_191);
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +186,21 @@ mod tests {
             let expected: Vec<(String, String)> =
                 expected.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn candidates_for_tcp_come_after_all_others() {
+        let mut addresses = gather(&media("public_addresses = ['203.0.113.9']"), &ips(&MACHINE));
+        let udp = addresses.candidates.len();
+        addresses.offer_tcp(4_443);
+        let (udp, tcp) = addresses.candidates.split_at(udp);
+        assert_eq!(tcp.len(), udp.len());
+        let least = udp.iter().map(|candidate| candidate.priority).min().unwrap();
+        for (candidate, of) in tcp.iter().zip(udp) {
+            assert!(candidate.tcp && candidate.address == SocketAddr::new(of.address.ip(), 4_443));
+            assert!(candidate.priority < least, "{candidate:?}");
+            assert_eq!((candidate.priority >> 8) >> 13 & 7, 4, "direction preference of a passive candidate");
         }
     }
 

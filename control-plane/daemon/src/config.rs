@@ -47,6 +47,10 @@ pub(crate) struct Http {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Media {
     pub(crate) port: u16,
+    /// ICE-TCP; `None` = off.
+    pub(crate) tcp_port: Option<u16>,
+    pub(crate) tcp_connections_max: usize,
+    pub(crate) tcp_connections_per_address: usize,
     /// Empty = discover.
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) public_addresses: Vec<PublicAddress>,
@@ -219,6 +223,10 @@ fn read_media(reader: &mut Reader<'_>) -> Media {
     }
     Media {
         port: reader.integer("media.port", 1..=65_535) as u16,
+        tcp_port: Some(reader.integer("media.tcp_port", 0..=65_535) as u16).filter(|port| *port > 0),
+        tcp_connections_max: reader.integer("media.tcp_connections_max", 1..=100_000) as usize,
+        tcp_connections_per_address: reader.integer("media.tcp_connections_per_address", 1..=100_000)
+            as usize,
         addresses,
         public_addresses: reader.public_addresses("media.public_addresses"),
         loopback: reader.flag("media.loopback"),

@@ -15,6 +15,7 @@ mod config;
 mod connections;
 mod handshake;
 mod http;
+mod ice_tcp;
 mod limiter;
 mod log;
 mod metrics_page;

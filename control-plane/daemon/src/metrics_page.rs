@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use worker::Statistics;
 
+use crate::ice_tcp::TcpEnding;
 use crate::status::{Sample, Status};
 
 /// The page.
@@ -40,6 +41,7 @@ impl Collector for Numbers {
         let sample = self.0.sample();
         self.process(&mut encoder, &sample)?;
         self.control_plane(&mut encoder)?;
+        self.ice_tcp(&mut encoder)?;
         workers(&mut encoder, &sample)
     }
 }
@@ -116,6 +118,38 @@ impl Numbers {
             "Bridge-channel messages dropped: the client sent too many",
             limited,
         )
+    }
+}
+
+impl Numbers {
+    fn ice_tcp(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let reading = self.0.tcp.read();
+        gauge(encoder, "tcp_connections", "Open ICE-TCP connections", reading.open as f64)?;
+        counter(encoder, "tcp_proved", "ICE-TCP connections that a transport accepted", reading.proved)?;
+        counter(encoder, "tcp_refused", "ICE-TCP connections refused at a limit", reading.refused)?;
+        counter(
+            encoder,
+            "tcp_datagrams_lost_inbound",
+            "Datagrams from ICE-TCP connections lost because a media thread was behind",
+            reading.lost_inbound,
+        )?;
+        counter(
+            encoder,
+            "tcp_datagrams_lost_outbound",
+            "Datagrams for ICE-TCP connections lost because the client was slow or gone",
+            reading.lost_outbound,
+        )?;
+        let name = "tcp_ended";
+        let mut family = encoder.encode_descriptor(
+            name,
+            "ICE-TCP connections ended, by reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for (ending, count) in TcpEnding::ALL.iter().zip(reading.ended) {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", ending.label())])?)?;
+        }
+        Ok(())
     }
 }
 

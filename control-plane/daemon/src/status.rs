@@ -10,6 +10,8 @@ use contract::session::SrtpProfile;
 use signaling::Snapshot;
 use worker::Statistics;
 
+use crate::ice_tcp::TcpCounters;
+
 /// The state of the process.
 pub(crate) struct Status {
     sample: ArcSwap<Sample>,
@@ -18,6 +20,7 @@ pub(crate) struct Status {
     pub(crate) http: HttpCounters,
     pub(crate) handshakes: HandshakeCounters,
     pub(crate) channels: ChannelCounters,
+    pub(crate) tcp: TcpCounters,
 }
 
 /// What the signalling loop saw a moment ago; taken once a second.
@@ -95,6 +98,7 @@ impl Status {
             http: HttpCounters::default(),
             handshakes: HandshakeCounters::default(),
             channels: ChannelCounters::default(),
+            tcp: TcpCounters::default(),
         }
     }
 

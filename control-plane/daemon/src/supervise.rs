@@ -26,7 +26,7 @@ use crate::http::{self, Public};
 use crate::limiter::Limiter;
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
-use crate::{check_config, log, private_http, tls};
+use crate::{check_config, ice_tcp, log, private_http, tls};
 
 /// Runs until a signal or an error.
 pub(crate) fn serve(arguments: &Serve) -> ExitCode {
@@ -55,8 +55,9 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let mut lacks = Vec::new();
     raise_descriptors(config.http.connections_max, &mut lacks);
     let of_machine = candidates::of_machine().context("cannot list the network interfaces")?;
-    let addresses = candidates::gather(&config.media, &of_machine);
+    let mut addresses = candidates::gather(&config.media, &of_machine);
     note_addresses(config, &addresses, &mut lacks);
+    let tcp = bind_tcp(config, &mut addresses, &mut lacks);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
@@ -66,8 +67,9 @@ fn run(config: &Config, json: bool) -> Result<()> {
         .context("cannot start the threads of HTTP")?;
     let _entered = runtime.enter();
     let listeners = Listeners::bind(&config.http)?;
-    let media = start_media(config, &addresses, &mut lacks)?;
+    let mut media = start_media(config, &addresses, &mut lacks)?;
     let status = Arc::new(Status::new());
+    start_tcp(config, tcp, &mut media, &status, &mut lacks);
     let (signaling, loop_thread) = start_signaling(config, media, &status)?;
     let servers = start_http(config, listeners, &of_machine, &signaling, &status)?;
 
@@ -169,6 +171,50 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
         ));
     }
     Ok(media)
+}
+
+/// Binds the listeners of ICE-TCP and offers them to clients. Without them the server is of use to most, so it starts all
+/// the same.
+fn bind_tcp(config: &Config, addresses: &mut Addresses, lacks: &mut Vec<Lack>) -> Vec<TcpListener> {
+    let Some(port) = config.media.tcp_port else { return Vec::new() };
+    match ice_tcp::bind(&config.media) {
+        Ok(listeners) => {
+            addresses.offer_tcp(port);
+            listeners
+        }
+        Err(error) => {
+            lacks.push(Lack::new(
+                format!("clients whose network lets no UDP through get no media: TCP port {port}: {error}"),
+                "free the port, or choose another with media.tcp_port, or 0 for none",
+            ));
+            Vec::new()
+        }
+    }
+}
+
+fn start_tcp(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    media: &mut MediaPlane,
+    status: &Arc<Status>,
+    lacks: &mut Vec<Lack>,
+) {
+    let Some(end) = media.take_tcp_end().filter(|_| !listeners.is_empty()) else { return };
+    let limits = ice_tcp::Limits {
+        connections_max: config.media.tcp_connections_max,
+        per_address_max: config.media.tcp_connections_per_address,
+    };
+    let ring = config.media.io != DatagramIo::Plain;
+    match ice_tcp::start(listeners, end, limits, Arc::clone(status), ring) {
+        Ok(ice_tcp::Backend::Uring) => {}
+        Ok(ice_tcp::Backend::Plain(reason)) => {
+            tracing::info!(%reason, "ICE-TCP runs on plain sockets");
+        }
+        Err(error) => lacks.push(Lack::new(
+            format!("clients whose network lets no UDP through get no media: {error}"),
+            "the system refused a thread; look at its limits",
+        )),
+    }
 }
 
 /// Starts the handshake threads and the thread of the signalling loop.

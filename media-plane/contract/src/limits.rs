@@ -45,6 +45,9 @@ pub const TUPLES_PER_ENDPOINT_MAX: usize = 8;
 /// Local addresses that media sockets are bound to.
 pub const LOCAL_ADDRESSES_MAX: usize = 8;
 
+/// Local sockets as ICE sees them: those of UDP, and one of ICE-TCP (RFC 6544) for each address family.
+pub const LOCAL_SOCKETS_MAX: usize = LOCAL_ADDRESSES_MAX + 2;
+
 /// Payload types signalled to one endpoint.
 pub const PAYLOAD_TYPES_MAX: usize = 32;
 

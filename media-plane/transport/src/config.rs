@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
-use contract::limits::LOCAL_ADDRESSES_MAX;
+use contract::limits::LOCAL_SOCKETS_MAX;
 use contract::session::{ExtensionIds, FeedbackSsrcs, PayloadTypes};
 
 /// One of our sockets, as an ICE base (RFC 8445 §5.1.1).
@@ -58,7 +58,7 @@ pub struct Config {
     /// chance): the worker finds the transport by them when an answer comes from an address that has not proved itself.
     pub transaction_prefix: [u8; 4],
     /// Our sockets, in the order of [`crate::Path::socket`].
-    pub sockets: ArrayVec<LocalSocket, LOCAL_ADDRESSES_MAX>,
+    pub sockets: ArrayVec<LocalSocket, LOCAL_SOCKETS_MAX>,
     /// Accept loopback candidates: tests, and servers tried out on the same machine.
     pub allow_loopback: bool,
     /// Codecs as signalled.

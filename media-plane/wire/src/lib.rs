@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod first_byte;
+pub mod framing;
 mod octets;
 pub mod red;
 pub mod rtcp;

@@ -18,6 +18,7 @@ use crate::queues::{ControlEnd, HandshakeEnd};
 use crate::room::{Room, RoomStorage};
 use crate::seating::{self, SOURCES_PER_PLACE, Surroundings};
 use crate::statistics::Statistics;
+use crate::tcp::TcpEnd;
 use crate::thread::{Clock, Threads};
 
 /// The media plane, seen from the control plane. Dropping it stops the workers.
@@ -34,6 +35,7 @@ pub struct MediaPlane {
     source_homes: HashMap<SourceId, ConferenceId>,
     ready: VecDeque<Report>,
     counts: Vec<Option<Box<Statistics>>>,
+    tcp: Option<TcpEnd>,
     threads: Threads,
 }
 
@@ -77,6 +79,7 @@ impl MediaPlane {
             source_homes: HashMap::new(),
             ready: VecDeque::new(),
             counts: (0..workers).map(|_| None).collect(),
+            tcp: parts.tcp,
             threads: parts.threads,
         }
     }
@@ -154,6 +157,11 @@ impl MediaPlane {
     /// The queue of DTLS datagrams for handshake thread `number`; once.
     pub fn take_handshake_end(&mut self, number: usize) -> Option<HandshakeEnd> {
         self.handshakes.get_mut(number)?.take()
+    }
+
+    /// The queues between the workers and the thread of ICE-TCP connections; once.
+    pub fn take_tcp_end(&mut self) -> Option<TcpEnd> {
+        self.tcp.take()
     }
 
     /// Sends DTLS datagrams to clients.
@@ -418,6 +426,7 @@ pub(crate) struct Parts {
     pub(crate) surroundings: Surroundings,
     pub(crate) receiver_budget: u64,
     pub(crate) spread_after: usize,
+    pub(crate) tcp: Option<TcpEnd>,
     pub(crate) threads: Threads,
 }
 

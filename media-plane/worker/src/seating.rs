@@ -1,9 +1,11 @@
 //! Builds, on the control thread, the state that workers run on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use arrayvec::ArrayVec;
 use aws_lc_rs::rand;
 use conference::{Conference, Receiver, ReceiverIndex, ReceiverSpec, Source};
+use contract::limits::{LOCAL_ADDRESSES_MAX, LOCAL_SOCKETS_MAX};
 use contract::session::{Candidate, CandidateKind, EndpointSpec, Media, SourceSpec};
 use contract::{Timestamp, WorkerId};
 use transport::{LocalSocket, ReceiveStream, SendStream, StreamKind, Transport};
@@ -41,11 +43,7 @@ pub(crate) fn seat(
         controlling: true,
         transaction_prefix: ufrag::transaction_prefix(ufrag::Owner { worker, seat: number }),
         tie_breaker: u64::from_le_bytes(chance()),
-        sockets: surroundings
-            .local
-            .iter()
-            .map(|address| local_socket(*address, &surroundings.candidates))
-            .collect(),
+        sockets: sockets(surroundings),
         allow_loopback: surroundings.allow_loopback,
         payload_types: spec.payload_types.clone(),
         extensions: spec.extensions,
@@ -144,6 +142,27 @@ fn spares() -> Spares {
     spares.audio.extend(send_streams(spares.audio.capacity(), 0));
     spares.video.extend(send_streams(0, spares.video.capacity()));
     spares
+}
+
+/// As ICE numbers them: those of UDP first, those of ICE-TCP at the end.
+fn sockets(surroundings: &Surroundings) -> ArrayVec<LocalSocket, LOCAL_SOCKETS_MAX> {
+    let udp = surroundings.local.iter().map(|address| local_socket(*address, &surroundings.candidates));
+    let passive = |candidate: Option<&Candidate>, any: IpAddr| LocalSocket {
+        address: candidate.map_or(SocketAddr::new(any, 0), |candidate| candidate.address),
+        priority: candidate.map_or(0, |candidate| candidate.priority),
+        tcp: true,
+    };
+    let best = |ipv4: bool| {
+        let tcp = surroundings.candidates.iter().filter(|candidate| candidate.tcp);
+        tcp.filter(|candidate| candidate.address.is_ipv4() == ipv4).max_by_key(|candidate| candidate.priority)
+    };
+    // Nothing ever comes in at the numbers that UDP leaves free, and a passive socket begins nothing.
+    let unused = std::iter::repeat_n(passive(None, Ipv4Addr::UNSPECIFIED.into()), LOCAL_ADDRESSES_MAX);
+    let tcp = [
+        passive(best(true), Ipv4Addr::UNSPECIFIED.into()),
+        passive(best(false), Ipv6Addr::UNSPECIFIED.into()),
+    ];
+    udp.chain(unused).take(LOCAL_ADDRESSES_MAX).chain(tcp).collect()
 }
 
 fn local_socket(address: SocketAddr, candidates: &[Candidate]) -> LocalSocket {

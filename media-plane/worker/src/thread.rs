@@ -16,7 +16,9 @@ use crate::dtls::DtlsSender;
 use crate::media_plane::{MediaPlane, Parts};
 use crate::queues::Queues;
 use crate::seating::Surroundings;
+use crate::tcp;
 use crate::worker::{Worker, WorkerParts};
+use crate::worker_io::WorkerIo;
 
 /// Time since the start of the media plane.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +111,8 @@ impl MediaPlane {
             handshake_threads: config.handshake_threads,
         };
         let peers = Arc::clone(&queues.wakers);
+        let (tcp, lines) = tcp::lines(&queues.wakers).map_err(StartError::System)?;
+        let ios = ios.into_iter().zip(lines).map(|(udp, tcp)| WorkerIo::new(udp, tcp));
         let ports = Mesh::ports(workers, MESH_RECORDS);
         let mut threads = Threads { handles: Vec::new(), backends, beats: Vec::new() };
         let started = queues.workers.into_iter().zip(ports).zip(ios).enumerate();
@@ -133,6 +137,7 @@ impl MediaPlane {
             surroundings,
             receiver_budget: config.receiver_budget,
             spread_after: config.spread_after,
+            tcp: Some(tcp),
             threads,
         }))
     }
@@ -168,6 +173,7 @@ impl MediaPlane {
             surroundings,
             receiver_budget: config.receiver_budget,
             spread_after: config.spread_after,
+            tcp: None,
             threads: Threads { handles: Vec::new(), backends: Vec::new(), beats: Vec::new() },
         });
         Ok((media_plane, workers))
@@ -177,7 +183,7 @@ impl MediaPlane {
 /// A worker on its thread.
 struct Life {
     worker: Worker,
-    io: Io,
+    io: WorkerIo,
     sleeper: Sleeper,
     clock: Clock,
     spin: Duration,
@@ -216,7 +222,7 @@ impl Life {
     /// Wait for an arrival, a wake-up or the next timer.
     fn sleep(&mut self, now: Timestamp) {
         self.sleeper.about_to_sleep();
-        if self.worker.is_idle() {
+        if self.worker.is_idle() && self.io.is_idle() {
             let until = self.worker.poll_timeout();
             let timeout = until.since(now).min(LONGEST_SLEEP);
             self.io.submit_and_wait(Some(timeout));
@@ -226,7 +232,7 @@ impl Life {
 
     fn record(&mut self, began: Timestamp) {
         let took = self.clock.now().since(began).as_micros() as u64;
-        let io = *self.io.statistics();
+        let io = self.io.statistics();
         self.worker.record_turn(took, &io);
     }
 }

@@ -5,9 +5,7 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 use contract::Timestamp;
-use contract::limits::{
-    CONSENT_TIMEOUT, LOCAL_ADDRESSES_MAX, REMOTE_CANDIDATES_MAX, TUPLES_PER_ENDPOINT_MAX,
-};
+use contract::limits::{CONSENT_TIMEOUT, LOCAL_SOCKETS_MAX, REMOTE_CANDIDATES_MAX, TUPLES_PER_ENDPOINT_MAX};
 use contract::session::{Candidate, CandidateKind};
 
 use super::candidate::allowed;
@@ -57,7 +55,7 @@ pub(crate) struct Agent {
     pub(super) tie_breaker: u64,
     pub(super) transaction_prefix: [u8; 4],
     pub(super) allow_loopback: bool,
-    sockets: ArrayVec<LocalSocket, LOCAL_ADDRESSES_MAX>,
+    pub(super) sockets: ArrayVec<LocalSocket, LOCAL_SOCKETS_MAX>,
     pub(super) current: Generation,
     pub(super) previous: Option<Previous>,
     pub(super) candidates: ArrayVec<Remote, REMOTE_CANDIDATES_MAX>,

@@ -12,8 +12,8 @@ use super::check::State;
 
 /// Consent checks are this far apart, times 0.8 to 1.2 (RFC 7675 §5.1).
 const CONSENT_INTERVAL_US: u64 = 5_000_000;
-/// A relayed pair waits this long for a direct one before it is nominated.
-const RELAYED_WAIT: Duration = Duration::from_millis(800);
+/// A pair by a relay or by TCP waits this long for a better one before it is nominated.
+const DETOUR_WAIT: Duration = Duration::from_millis(800);
 /// The selected path is probed if it was silent for this long while the peer spoke by another.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// How far apart these probes are.
@@ -58,8 +58,9 @@ impl Agent {
             return;
         }
         let pair = &mut self.pairs[best];
-        if pair.kind == CandidateKind::Relayed {
-            let at = pair.valid_since + RELAYED_WAIT;
+        let by_tcp = self.sockets.get(usize::from(pair.path.socket)).is_some_and(|socket| socket.tcp);
+        if by_tcp || pair.kind == CandidateKind::Relayed {
+            let at = pair.valid_since + DETOUR_WAIT;
             if now < at {
                 self.nominate_at = at;
                 return;

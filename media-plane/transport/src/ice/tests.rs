@@ -7,6 +7,8 @@ use crate::path::Path;
 use crate::simulation::{CLIENT, Mail, SERVER, World, at, config, host};
 use crate::srtp::provider::Mac;
 
+mod tcp;
+
 fn connected(event: &Event) -> bool {
     matches!(event, Event::Connected(_))
 }
