@@ -56,12 +56,13 @@ impl Server {
         self.media.command(Command::CreateEndpoint(Box::new(spec))).unwrap();
         let remote = RemoteTransport { ufrag: "them".into(), pwd: PASSWORD.into(), candidates: Vec::new() };
         self.media.command(Command::SetTransport { endpoint, remote }).unwrap();
-        std::iter::from_fn(|| self.media.poll_report())
-            .find_map(|report| match report {
-                Report::EndpointReady { transport, .. } => Some(*transport),
-                _ => None,
-            })
-            .unwrap()
+        let offer = std::iter::from_fn(|| self.media.poll_report()).find_map(|report| match report {
+            Report::EndpointReady { transport, .. } => Some(*transport),
+            _ => None,
+        });
+        // A worker takes orders in its own time, and the checks below are sent once only.
+        std::thread::sleep(Duration::from_millis(200));
+        offer.unwrap()
     }
 
     fn connect(&self) -> TcpStream {
