@@ -8,6 +8,7 @@ use contract::limits::{LOCAL_ADDRESSES_MAX, WORKERS_MAX};
 
 use self::document::Document;
 use self::reader::Reader;
+use crate::web_root::PAGE;
 
 mod document;
 mod reader;
@@ -25,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) xmpp: Xmpp,
     pub(crate) conference: Conference,
     pub(crate) client: Client,
+    pub(crate) web: Web,
     pub(crate) log: Log,
 }
 
@@ -104,6 +106,17 @@ pub(crate) struct Client {
     pub(crate) options: serde_json::Map<String, serde_json::Value>,
 }
 
+/// The `[web]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Web {
+    /// `None` = the built-in client.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) config_overrides: Option<PathBuf>,
+    pub(crate) interface_config_overrides: Option<PathBuf>,
+    /// Source expressions of Content Security Policy.
+    pub(crate) frame_ancestors: Vec<String>,
+}
+
 /// The `[log]` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Log {
@@ -166,6 +179,7 @@ impl Config {
                 app_name: reader.text("client.app_name"),
                 options: reader.free_table("client.options"),
             },
+            web: read_web(reader),
             log: Log {
                 json: reader.choice("log.format", &[("text", false), ("json", true)]),
                 level: reader.log_level("log.level"),
@@ -243,6 +257,33 @@ fn read_media(reader: &mut Reader<'_>) -> Media {
         spread_after: reader.integer("media.spread_after", 1..=100_000) as usize,
         handshake_threads: reader.integer("media.handshake_threads", 1..=16) as usize,
     }
+}
+
+fn read_web(reader: &mut Reader<'_>) -> Web {
+    let root = reader.path("web.root");
+    if root.as_ref().is_some_and(|root| !root.join(PAGE).is_file()) {
+        reader.problem("web.root", "must be a folder with the index.html of a Jitsi Meet web app in it");
+    }
+    let mut script = |key| {
+        let path = reader.path(key);
+        if path.as_ref().is_some_and(|path| !path.is_file()) {
+            reader.problem(key, "must be a file");
+        }
+        path
+    };
+    let (config_overrides, interface_config_overrides) =
+        (script("web.config_overrides"), script("web.interface_config_overrides"));
+    let frame_ancestors = reader.texts("web.frame_ancestors");
+    // They go into a header, where these would end the directive or the line.
+    if frame_ancestors.iter().any(|source| {
+        source.is_empty() || source.contains([';', ',']) || !source.bytes().all(|b| b.is_ascii_graphic())
+    }) {
+        reader.problem(
+            "web.frame_ancestors",
+            "must hold sources such as \"*\", \"'self'\" or \"https://portal.example.org\"",
+        );
+    }
+    Web { root, config_overrides, interface_config_overrides, frame_ancestors }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, State, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -21,10 +21,12 @@ use xmpp::ConnectionId;
 use xmpp::streams;
 
 use crate::channels::{self, ChannelId};
-use crate::config::Config;
+use crate::client_config::Scripts;
+use crate::config::{Config, Web};
 use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
-use crate::{client_config, conference_request, connections};
+use crate::web_root::{Tenant, WebRoot};
+use crate::{conference_request, connections};
 
 /// What the public routes share.
 #[derive(Clone)]
@@ -32,21 +34,34 @@ pub(crate) struct Public {
     pub(crate) signaling: Handle,
     pub(crate) domains: Arc<Domains>,
     pub(crate) status: Arc<Status>,
-    client_config: Arc<str>,
+    scripts: Arc<Scripts>,
+    web_root: Option<WebRoot>,
+    policy: HeaderValue,
     allowed_origins: Arc<[String]>,
     numbers: Arc<AtomicU64>,
 }
 
 impl Public {
-    pub(crate) fn new(config: &Config, domains: Domains, signaling: Handle, status: Arc<Status>) -> Public {
-        Public {
+    /// # Errors
+    /// Says which file that the settings name cannot be read.
+    pub(crate) fn new(
+        config: &Config,
+        domains: Domains,
+        signaling: Handle,
+        status: Arc<Status>,
+    ) -> Result<Public, String> {
+        let scripts = Arc::new(Scripts::new(config, &domains)?);
+        let web_root = config.web.root.clone().map(|root| WebRoot::new(root, Arc::clone(&scripts)));
+        Ok(Public {
             signaling,
-            client_config: client_config::script(config, &domains).into(),
+            scripts,
+            policy: content_security_policy(&config.web),
+            web_root,
             domains: Arc::new(domains),
             status,
             allowed_origins: config.http.allowed_origins.clone().into(),
             numbers: Arc::default(),
-        }
+        })
     }
 
     /// A number for a connection or channel, used once.
@@ -57,15 +72,17 @@ impl Public {
 
 /// All public routes.
 pub(crate) fn router(public: Public) -> Router {
-    // Every path that is nobody else's is a room: the page reads the name itself.
-    let client = memory_serve::load!()
-        .index_file(Some("/index.html"))
-        .fallback(Some("/index.html"))
-        .fallback_status(StatusCode::OK)
-        .html_cache_control(CacheControl::NoCache)
-        .into_router();
+    let policy =
+        SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, public.policy.clone());
+    let client = match public.web_root.clone() {
+        Some(web_root) => Router::new().fallback(move |request: Request| web_root.clone().serve(request)),
+        None => built_in_client(),
+    };
     Router::new()
         .route("/config.js", get(config_js))
+        .route("/interface_config.js", get(interface_config_js))
+        .route("/{tenant}/config.js", get(tenant_config_js))
+        .route("/{tenant}/interface_config.js", get(interface_config_js))
         .route("/xmpp-websocket", any(xmpp_websocket))
         .route("/http-bind", any(http_bind))
         .route("/conference-request/v1", post(conference_request::post).options(conference_request::options))
@@ -77,7 +94,29 @@ pub(crate) fn router(public: Public) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
         .layer(set_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_header(header::REFERRER_POLICY, "same-origin"))
-        .layer(set_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(policy)
+}
+
+/// Every path that is nobody else's is a room: the page reads the name itself.
+fn built_in_client() -> Router {
+    memory_serve::load!()
+        .index_file(Some("/index.html"))
+        .fallback(Some("/index.html"))
+        .fallback_status(StatusCode::OK)
+        .html_cache_control(CacheControl::NoCache)
+        .into_router()
+        // Pages that embed a meeting load this; a page in its place would fail them in a way that nobody understands.
+        .route("/external_api.js", get(no_external_api))
+        .route("/{tenant}/external_api.js", get(no_external_api))
+}
+
+/// The script for embedding speaks with a stock client in the frame.
+async fn no_external_api() -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        "the built-in client has no IFrame API: serve a stock Jitsi Meet web app by `web.root`",
+    )
+        .into_response()
 }
 
 /// Serves `router` behind `acceptor`, HTTP/1.1 only, with time limits that have a timer behind them.
@@ -106,9 +145,28 @@ where
 }
 
 async fn config_js(State(public): State<Public>) -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, public.client_config.to_string()).into_response()
+    script(public.scripts.config(None))
+}
+
+async fn tenant_config_js(State(public): State<Public>, Path(tenant): Path<String>) -> Response {
+    match Tenant::parse(&tenant) {
+        Some(tenant) => script(public.scripts.config(Some(&tenant))),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn interface_config_js(State(public): State<Public>) -> Response {
+    script(public.scripts.interface().to_owned())
+}
+
+/// Not secret: apps of any origin may read it.
+fn script(text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, text).into_response()
 }
 
 /// BOSH (XEP-0206) is not there yet.
@@ -192,7 +250,7 @@ async fn bridge_channel(
 fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
-    if allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin) {
+    if allowed.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin) {
         return true;
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -223,7 +281,21 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
-/// Scripts and styles from here only; media is made in the page; sockets may go where a setting says.
+/// The stock app has scripts in its page, and may be set up to load more from elsewhere; only frames are ours to judge.
+fn content_security_policy(config: &Web) -> HeaderValue {
+    let frames = match config.frame_ancestors.join(" ") {
+        sources if sources.is_empty() => "frame-ancestors 'none'".to_owned(),
+        sources => format!("frame-ancestors {sources}"),
+    };
+    let policy = match config.root {
+        Some(_) => format!("{frames}; object-src 'none'"),
+        None => format!("{CONTENT_SECURITY_POLICY}; {frames}"),
+    };
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(CONTENT_SECURITY_POLICY))
+}
+
+/// Of the built-in client: scripts and styles from here only; media is made in the page; sockets may go where a setting
+/// says.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' \
     'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob: mediastream:; connect-src 'self' ws: wss: https:; \
     worker-src 'self' blob:; object-src 'none'; base-uri 'none'";

@@ -27,6 +27,7 @@ mod supervise;
 mod tls;
 mod tune;
 mod wake;
+mod web_root;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -285,7 +285,8 @@ fn start_http(
     status: &Arc<Status>,
 ) -> Result<Servers> {
     let domains = Domains::of(&config.xmpp.domain);
-    let public = http::router(Public::new(config, domains, signaling.clone(), Arc::clone(status)));
+    let public = Public::new(config, domains, signaling.clone(), Arc::clone(status));
+    let public = http::router(public.map_err(|problem| anyhow::anyhow!(problem))?);
     let limiter =
         Limiter::new(config.http.connections_max, config.http.connections_per_address, Arc::clone(status));
     let mut servers = Vec::new();

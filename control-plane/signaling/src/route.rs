@@ -34,6 +34,19 @@ impl Domains {
         let main = main.to_ascii_lowercase();
         Domains { muc: format!("conference.{main}"), focus: format!("focus.{main}"), main }
     }
+
+    /// Where the rooms of one of several tenants are: `conference.acme.meet.example`.
+    pub fn muc_of(&self, tenant: &str) -> String {
+        format!("conference.{tenant}.{}", self.main)
+    }
+
+    /// Whether rooms are at `domain`: those of a tenant or of nobody in particular. A tenant's rooms need no tenant to be
+    /// registered; the name keeps them apart from those of others.
+    pub fn is_muc(&self, domain: &str) -> bool {
+        let tenant =
+            || domain.strip_prefix("conference.")?.strip_suffix(self.main.as_str())?.strip_suffix('.');
+        domain == self.muc || tenant().is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.'))
+    }
 }
 
 /// What signalling is configured with.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use toml::Value;
 
@@ -35,6 +36,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self, key: &str) -> String {
         self.value(key).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A file or folder; `None` for `""`.
+    pub(crate) fn path(&mut self, key: &str) -> Option<PathBuf> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
     pub(crate) fn flag(&mut self, key: &str) -> bool {

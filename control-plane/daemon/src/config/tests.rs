@@ -160,3 +160,18 @@ fn mistakes_in_the_environment_name_the_variable() {
     let problems = with_environment("SLUICE__MEDIA__PORT", "0").unwrap_err();
     assert_eq!(problems[0].key.as_deref(), Some("media.port"));
 }
+
+#[test]
+fn a_web_app_that_is_not_there_and_sources_that_are_none_are_named() {
+    let table = [
+        ("root = '/nowhere'", "web.root"),
+        ("config_overrides = '/nowhere'", "web.config_overrides"),
+        ("interface_config_overrides = '/nowhere'", "web.interface_config_overrides"),
+        ("frame_ancestors = [\"* ; script-src *\"]", "web.frame_ancestors"),
+    ];
+    for (line, key) in table {
+        let problems = parse(&format!("[web]\n{line}")).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].key.as_deref(), Some(key));
+    }
+}

@@ -31,7 +31,7 @@ async fn server(settings: &str) -> Server {
     tokio::spawn(looped.run(messages));
 
     let domains = Domains::of(&config.xmpp.domain);
-    let routes = router(Public::new(&config, domains, handle.clone(), Arc::clone(&status)));
+    let routes = router(Public::new(&config, domains, handle.clone(), Arc::clone(&status)).unwrap());
     let limiter = Limiter::new(config.http.connections_max, 10, Arc::clone(&status));
     let public = listen(routes, limiter.clone());
     let private = listen(private_http::router(status), limiter);
@@ -285,4 +285,33 @@ async fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
         }
     }
     panic!("places are not given back");
+}
+
+#[tokio::test]
+async fn who_may_frame_the_page_is_a_setting() {
+    let answer = get_page(server("").await.public, "/standup").await.to_ascii_lowercase();
+    assert!(answer.contains("; frame-ancestors *\r\n"), "{answer}");
+    let server = server("[web]\nframe_ancestors = [\"'self'\", 'https://portal.example']").await;
+    let answer = get_page(server.public, "/standup").await.to_ascii_lowercase();
+    assert!(answer.contains("; frame-ancestors 'self' https://portal.example\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn tenants_have_a_configuration_of_their_own() {
+    let server = server("").await;
+    let answer = get_page(server.public, "/acme/config.js?room=standup").await;
+    assert!(answer.contains("conference.acme.meet.sluice"), "{answer}");
+    assert_eq!(status_of(&get_page(server.public, "/we!rd/config.js").await), "404");
+    let answer = get_page(server.public, "/interface_config.js").await;
+    assert!(answer.contains("interfaceConfig.APP_NAME = \"Sluice\""), "{answer}");
+}
+
+#[tokio::test]
+async fn the_built_in_client_says_that_it_cannot_be_embedded_by_script() {
+    let server = server("").await;
+    for path in ["/external_api.js", "/acme/external_api.js"] {
+        let answer = get_page(server.public, path).await;
+        assert_eq!(status_of(&answer), "404", "{path}");
+        assert!(answer.contains("web.root"), "{path}: {answer}");
+    }
 }

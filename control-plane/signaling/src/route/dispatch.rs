@@ -24,7 +24,7 @@ impl Signaling {
         let jid = Jid::new(address).ok().filter(Jid::is_bare)?.into_bare();
         let name = jid.node()?.as_str();
         let named = name.len() <= ROOM_NAME_BYTES_MAX && !name.starts_with(HEALTH_CHECK_PREFIX);
-        (named && jid.domain().as_str() == self.config.domains.muc).then_some(jid)
+        (named && self.config.domains.is_muc(jid.domain().as_str())).then_some(jid)
     }
 
     /// A stanza from `session`. Its `from` becomes the session's address, whatever the client wrote.
@@ -48,14 +48,14 @@ impl Signaling {
         stanza.set_attribute("to", to.as_str());
         let domain = to.domain().as_str();
         let domains = &self.config.domains;
-        if domain == domains.muc && to.node().is_some() {
+        if domains.is_muc(domain) && to.node().is_some() {
             return self.room_stanza(session, kind, &to, &stanza, now);
         }
         let is_service = to.node().is_none() && to.is_bare();
         match kind {
             Kind::Iq(_) if is_service && domain == domains.main => self.server_iq(session, &stanza),
             Kind::Iq(_) if is_service && domain == domains.focus => self.focus_iq(session, &stanza, now),
-            Kind::Iq(_) if is_service && domain == domains.muc => {
+            Kind::Iq(_) if is_service && domains.is_muc(domain) => {
                 self.discovered(session, &stanza, disco::room_service());
             }
             // Presence outside of rooms is for contacts, which nobody has here.

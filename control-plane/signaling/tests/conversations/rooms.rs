@@ -113,3 +113,24 @@ fn who_joins_again_has_left_first_for_everybody_else() {
         ",
     );
 }
+
+#[test]
+fn tenants_have_rooms_of_the_same_name_beside_each_other() {
+    let mut world = World::new();
+    world.run(
+        "Ann opens
+         Ann > <iq xmlns='jabber:client' type='set' to='focus.meet.example' id='c'><conference xmlns='http://jitsi.org/protocol/focus' room='standup@conference.acme_corp.meet.example'/></iq>
+         Ann < <iq *type='result'*<conference *room='standup@conference.acme_corp.meet.example'*ready='true'*
+         Ann > <presence xmlns='jabber:client' to='standup@conference.acme_corp.meet.example/{Ann.nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>
+         Ann < <presence*from='standup@conference.acme_corp.meet.example/focus'*
+         Ann < <presence*from='standup@conference.acme_corp.meet.example/{Ann.nick}'*<status code='110'/>*
+         Bob opens
+         Bob joins
+         Bob > <message xmlns='jabber:client' type='groupchat' to='{room}'><body>here</body></message>
+         forget
+         Bob > <message xmlns='jabber:client' type='groupchat' to='{room}'><body>again</body></message>
+         Ann <
+         Ann > <iq xmlns='jabber:client' type='set' to='focus.meet.example' id='d'><conference xmlns='http://jitsi.org/protocol/focus' room='standup@conference.a.b.meet.example'/></iq>
+         Ann < <iq *type='error'*",
+    );
+}
