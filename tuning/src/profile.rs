@@ -1,4 +1,4 @@
-//! The settings of [`HOST`] as a sysctl.d(5) file, installed as `/etc/sysctl.d/90-sluice.conf`.
+//! The settings of [`HOST`] as a sysctl.d(5) file, installed as `/usr/lib/sysctl.d/30-sluice.conf`.
 
 use std::fmt::Write;
 
@@ -20,8 +20,8 @@ pub fn render() -> String {
 const HEAD: &str = "\
 # Host settings for Sluice. Generated: `cargo run -p tuning --example profile` prints this file, tuning/src/host.rs has the data.
 #
-# Put it into /etc/sysctl.d and run `sysctl --system`. Files with a later name win over it; a host that has larger values
-# already should keep them. What the kernel sizes by the machine's memory is not set here; `sluice tune check` looks at all.
+# Installed as /usr/lib/sysctl.d/30-sluice.conf. Files with a later name win over it, so that what a host sets by itself stands.
+# What the kernel sizes by the machine's memory is not set here; `sluice tune check` looks at all.
 ";
 
 #[cfg(test)]
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn the_file_in_the_repository_is_the_one_rendered() {
-        let committed = include_str!("../../systemd/90-sluice.conf");
+        let committed = include_str!("../../systemd/30-sluice.conf");
         assert!(
             committed == render(),
-            "systemd/90-sluice.conf is not what is rendered: cargo run -p tuning --example profile > systemd/90-sluice.conf"
+            "systemd/30-sluice.conf is not what is rendered: cargo run -p tuning --example profile > systemd/30-sluice.conf"
         );
     }
 }

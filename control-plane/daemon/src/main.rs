@@ -16,6 +16,7 @@ mod connections;
 mod handshake;
 mod http;
 mod ice_tcp;
+mod inherited;
 mod limiter;
 mod log;
 mod metrics_page;

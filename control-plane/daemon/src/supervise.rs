@@ -23,6 +23,7 @@ use crate::command_line::{EXIT_CONFIG, EXIT_UNAVAILABLE, Role, Serve};
 use crate::config::{Config, DatagramIo, Http};
 use crate::handshake::Threads;
 use crate::http::{self, Public};
+use crate::inherited::Inherited;
 use crate::limiter::Limiter;
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
@@ -66,7 +67,12 @@ fn run(config: &Config, json: bool) -> Result<()> {
         .build()
         .context("cannot start the threads of HTTP")?;
     let _entered = runtime.enter();
-    let listeners = Listeners::bind(&config.http)?;
+    let listeners = Listeners::bind(&config.http, Inherited::take()?)?;
+    let shown = Http {
+        listen: listeners.plain.as_ref().and_then(|socket| socket.local_addr().ok()),
+        listen_tls: listeners.tls.as_ref().and_then(|socket| socket.local_addr().ok()),
+        ..config.http.clone()
+    };
     let mut media = start_media(config, &addresses, &mut lacks)?;
     let status = Arc::new(Status::new());
     start_tcp(config, tcp, &mut media, &status, &mut lacks);
@@ -75,7 +81,7 @@ fn run(config: &Config, json: bool) -> Result<()> {
 
     // Before anybody is told that it is ready: a signal right after that must find us listening.
     let mut signals = Signals::new()?;
-    announce(config, &of_machine, &lacks, json);
+    announce(&shown, &of_machine, &lacks, json);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     runtime.block_on(async {
         tokio::spawn(keep_watchdog(Arc::clone(&status)));
@@ -108,12 +114,23 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(config: &Http) -> Result<Listeners> {
-        let plain = config.listen.map(|address| bind(address, "http.listen")).transpose()?;
-        let tls = config.listen_tls.map(|address| bind(address, "http.listen_tls")).transpose()?;
+    /// What the service manager opened wins over the addresses in the settings.
+    fn bind(config: &Http, inherited: Inherited) -> Result<Listeners> {
+        let plain = listener(inherited.plain, config.listen, "http.listen")?;
+        let tls = listener(inherited.tls, config.listen_tls, "http.listen_tls")?;
         let private = bind(config.private, "http.private")?;
         Ok(Listeners { plain, tls, private })
     }
+}
+
+fn listener(
+    inherited: Option<TcpListener>,
+    address: Option<SocketAddr>,
+    key: &str,
+) -> Result<Option<TcpListener>> {
+    let Some(inherited) = inherited else { return address.map(|address| bind(address, key)).transpose() };
+    inherited.set_nonblocking(true).with_context(|| format!("cannot use the socket in place of {key}"))?;
+    Ok(Some(inherited))
 }
 
 fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
@@ -425,8 +442,8 @@ fn note_addresses(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>)
 }
 
 /// Tells the person who started this where to go.
-fn announce(config: &Config, of_machine: &[IpAddr], lacks: &[Lack], json: bool) {
-    let urls = urls(&config.http, of_machine);
+fn announce(http: &Http, of_machine: &[IpAddr], lacks: &[Lack], json: bool) {
+    let urls = urls(http, of_machine);
     if json {
         println!(
             "{}",

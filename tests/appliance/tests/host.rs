@@ -20,7 +20,7 @@ fn the_host_is_asked_for_the_socket_buffers_that_media_asks_for() {
 
 #[test]
 fn the_profile_in_the_repository_has_one_line_with_a_reason_for_each_setting_it_sets() {
-    let text = std::fs::read_to_string(root().join("systemd/90-sluice.conf")).expect("the profile is there");
+    let text = std::fs::read_to_string(root().join("systemd/30-sluice.conf")).expect("the profile is there");
     assert_eq!(text, tuning::render());
     let lines = directives(&text).expect("the form of a unit file, without sections");
     assert_eq!(lines.len(), HOST.iter().filter(|setting| setting.in_profile).count());
