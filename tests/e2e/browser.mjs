@@ -14,7 +14,7 @@ export function launch(executable = CHROMIUM) {
   return chromium.launch({ executablePath: executable, headless: true, args: ARGUMENTS });
 }
 
-const ARGUMENTS = [
+export const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check settings without starting anything. Exit status 0: valid; 78: not.
     CheckConfig(CheckConfig),
+    /// Say what stands between this server and a meeting that works: cause and fix, a line each. Exit status 0: no fault; 1: one.
+    Doctor(Doctor),
     /// The settings of the host that media depends on.
     #[command(subcommand)]
     Tune(Tune),
@@ -28,6 +30,10 @@ pub(crate) enum Command {
 pub(crate) enum Tune {
     /// Say what is off, why it matters and how to mend it; changes nothing. Exit status 0: nothing that matters; 1: something.
     Check(TuneCheck),
+    /// Set what is off, noting each value before it is changed; what fails takes all of it back. Needs root.
+    Apply(TuneApply),
+    /// Put back what `apply` changed, as far as nobody else changed it since. Needs root.
+    Revert(TuneRevert),
 }
 
 /// Arguments of `serve`.
@@ -67,12 +73,66 @@ pub(crate) struct CheckConfig {
     pub(crate) json: bool,
 }
 
-/// Arguments of `tune check`.
+/// Arguments of `doctor`.
 #[derive(Args, Debug)]
-pub(crate) struct TuneCheck {
+pub(crate) struct Doctor {
+    /// Settings file (TOML) of the server. Without it, the one of the service if there is one, or the embedded defaults.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// Print the findings as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `tune check`.
+#[derive(Args, Debug)]
+pub(crate) struct TuneCheck {
+    #[command(flatten)]
+    pub(crate) host: TuneHost,
+    /// Print the findings as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `tune apply`.
+#[derive(Args, Debug)]
+pub(crate) struct TuneApply {
+    #[command(flatten)]
+    pub(crate) host: TuneHost,
+    /// Say what would be changed; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the outcome as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// File that notes what was changed.
+    #[arg(long, value_name = "FILE", default_value = crate::tune::CHANGES)]
+    pub(crate) state: PathBuf,
+}
+
+/// Arguments of `tune revert`.
+#[derive(Args, Debug)]
+pub(crate) struct TuneRevert {
+    /// Say what would be put back; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the outcome as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// File that notes what was changed.
+    #[arg(long, value_name = "FILE", default_value = crate::tune::CHANGES)]
+    pub(crate) state: PathBuf,
+}
+
+/// Which host it is.
+#[derive(Args, Debug)]
+pub(crate) struct TuneHost {
+    /// `dedicated`: a machine for this server alone; `shared`: with other work; `vm`: virtual; `auto`: vm or shared.
+    #[arg(long, value_parser = ["auto", "dedicated", "shared", "vm"], default_value = "auto")]
+    pub(crate) profile: String,
+    /// An interface to look at besides the network cards that are found.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Vec<String>,
 }
 
 /// `EX_CONFIG` of sysexits: the settings are wrong, starting again is of no use.

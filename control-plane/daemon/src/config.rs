@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) client: Client,
     pub(crate) web: Web,
     pub(crate) log: Log,
+    pub(crate) doctor: Doctor,
 }
 
 /// The `[http]` section.
@@ -37,6 +38,8 @@ pub(crate) struct Http {
     pub(crate) listen_tls: Option<SocketAddr>,
     /// Certificate and key; both or neither.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    /// Web root of the client that gets certificates.
+    pub(crate) challenge_folder: Option<PathBuf>,
     pub(crate) private: SocketAddr,
     /// Without a slash at the end.
     pub(crate) public_url: Option<String>,
@@ -124,6 +127,14 @@ pub(crate) struct Log {
     pub(crate) level: String,
 }
 
+/// The `[doctor]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doctor {
+    pub(crate) stun_servers: Vec<String>,
+    /// Empty = not asked.
+    pub(crate) ntp_server: String,
+}
+
 impl Config {
     /// Reads `file`, if one is given, and `environment` (name and value) over the reference.
     ///
@@ -184,6 +195,10 @@ impl Config {
                 json: reader.choice("log.format", &[("text", false), ("json", true)]),
                 level: reader.log_level("log.level"),
             },
+            doctor: Doctor {
+                stun_servers: reader.texts("doctor.stun_servers"),
+                ntp_server: reader.text("doctor.ntp_server"),
+            },
         }
     }
 }
@@ -222,6 +237,8 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
         listen,
         listen_tls,
         certificate,
+        challenge_folder: Some(PathBuf::from(reader.text("http.challenge_folder")))
+            .filter(|path| !path.as_os_str().is_empty()),
         private,
         public_url: reader.url("http.public_url", &["http://", "https://"]),
         allowed_origins: reader.texts("http.allowed_origins"),

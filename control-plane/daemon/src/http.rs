@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum_server::accept::Accept;
+use contract::session::Candidate;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use memory_serve::CacheControl;
 use serde::Deserialize;
@@ -26,7 +27,7 @@ use crate::config::{Config, Web};
 use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
 use crate::web_root::{Tenant, WebRoot};
-use crate::{conference_request, connections};
+use crate::{challenges, conference_request, connections, self_test};
 
 /// What the public routes share.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub(crate) struct Public {
     web_root: Option<WebRoot>,
     policy: HeaderValue,
     allowed_origins: Arc<[String]>,
+    challenge_folder: Option<Arc<std::path::Path>>,
     numbers: Arc<AtomicU64>,
 }
 
@@ -60,6 +62,7 @@ impl Public {
             domains: Arc::new(domains),
             status,
             allowed_origins: config.http.allowed_origins.clone().into(),
+            challenge_folder: config.http.challenge_folder.as_deref().map(Into::into),
             numbers: Arc::default(),
         })
     }
@@ -71,13 +74,14 @@ impl Public {
 }
 
 /// All public routes.
-pub(crate) fn router(public: Public) -> Router {
+pub(crate) fn router(public: Public, candidates: &[Candidate]) -> Router {
     let policy =
         SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, public.policy.clone());
     let client = match public.web_root.clone() {
         Some(web_root) => Router::new().fallback(move |request: Request| web_root.clone().serve(request)),
         None => built_in_client(),
     };
+    let challenges = challenges::router(public.challenge_folder.as_deref().map(Into::into));
     Router::new()
         .route("/config.js", get(config_js))
         .route("/interface_config.js", get(interface_config_js))
@@ -88,6 +92,8 @@ pub(crate) fn router(public: Public) -> Router {
         .route("/conference-request/v1", post(conference_request::post).options(conference_request::options))
         .route("/colibri-ws/{server}/{conference}/{endpoint}", any(bridge_channel))
         .with_state(public)
+        .merge(self_test::router(candidates))
+        .merge(challenges)
         .merge(client)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(RequestBodyTimeoutLayer::new(BODY_WITHIN))

@@ -31,7 +31,9 @@ impl Inherited {
             let place = match name.as_str() {
                 PLAIN => &mut inherited.plain,
                 TLS => &mut inherited.tls,
-                _ => bail!("the socket unit hands over `{name}`; FileDescriptorName= must be {PLAIN} or {TLS}"),
+                _ => {
+                    bail!("the socket unit hands over `{name}`; FileDescriptorName= must be {PLAIN} or {TLS}")
+                }
             };
             if std::mem::replace(place, listener).is_some() {
                 bail!("the socket unit hands over `{name}` twice; one address each is served");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod candidates;
+mod challenges;
 mod channels;
 mod check_config;
 mod client_config;
@@ -13,6 +14,7 @@ mod command_line;
 mod conference_request;
 mod config;
 mod connections;
+mod doctor;
 mod handshake;
 mod http;
 mod ice_tcp;
@@ -22,6 +24,7 @@ mod log;
 mod metrics_page;
 mod pace;
 mod private_http;
+mod self_test;
 mod signaling_loop;
 mod status;
 mod supervise;
@@ -37,6 +40,11 @@ fn main() -> ExitCode {
     match command_line::CommandLine::parse().command {
         command_line::Command::Serve(arguments) => supervise::serve(&arguments),
         command_line::Command::CheckConfig(arguments) => check_config::check(&arguments),
-        command_line::Command::Tune(command_line::Tune::Check(arguments)) => tune::check(&arguments),
+        command_line::Command::Doctor(arguments) => doctor::examine(&arguments),
+        command_line::Command::Tune(command) => match command {
+            command_line::Tune::Check(arguments) => tune::check(&arguments),
+            command_line::Tune::Apply(arguments) => tune::apply(&arguments),
+            command_line::Tune::Revert(arguments) => tune::revert(&arguments),
+        },
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use channel::Certificate;
+use contract::session::Candidate;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signaling::association::Fingerprint;
 use signaling::focus::FocusConfig;
@@ -27,7 +28,7 @@ use crate::inherited::Inherited;
 use crate::limiter::Limiter;
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
-use crate::{check_config, ice_tcp, log, private_http, tls};
+use crate::{check_config, doctor, ice_tcp, log, private_http, tls};
 
 /// Runs until a signal or an error.
 pub(crate) fn serve(arguments: &Serve) -> ExitCode {
@@ -59,6 +60,7 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let mut addresses = candidates::gather(&config.media, &of_machine);
     note_addresses(config, &addresses, &mut lacks);
     let tcp = bind_tcp(config, &mut addresses, &mut lacks);
+    lacks.extend(doctor::at_start(config).into_iter().map(|finding| Lack::new(finding.cause, finding.fix)));
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
@@ -77,7 +79,7 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let status = Arc::new(Status::new());
     start_tcp(config, tcp, &mut media, &status, &mut lacks);
     let (signaling, loop_thread) = start_signaling(config, media, &status)?;
-    let servers = start_http(config, listeners, &of_machine, &signaling, &status)?;
+    let servers = start_http(config, listeners, &addresses.candidates, &of_machine, &signaling, &status)?;
 
     // Before anybody is told that it is ready: a signal right after that must find us listening.
     let mut signals = Signals::new()?;
@@ -297,13 +299,14 @@ type Servers = Vec<ServerHandle<SocketAddr>>;
 fn start_http(
     config: &Config,
     listeners: Listeners,
+    candidates: &[Candidate],
     of_machine: &[IpAddr],
     signaling: &Handle,
     status: &Arc<Status>,
 ) -> Result<Servers> {
     let domains = Domains::of(&config.xmpp.domain);
     let public = Public::new(config, domains, signaling.clone(), Arc::clone(status));
-    let public = http::router(public.map_err(|problem| anyhow::anyhow!(problem))?);
+    let public = http::router(public.map_err(|problem| anyhow::anyhow!(problem))?, candidates);
     let limiter =
         Limiter::new(config.http.connections_max, config.http.connections_per_address, Arc::clone(status));
     let mut servers = Vec::new();

@@ -117,7 +117,12 @@ impl Worker {
         // A check names its owner, and so does the transaction of an answer to a check of ours. Either is a hint that the
         // owner verifies.
         let owner = match message.username() {
-            Some(username) => ufrag::decode(username).ok_or(DropReason::StunAuth)?,
+            Some(username) => match ufrag::decode(username) {
+                Some(owner) => owner,
+                None => {
+                    return self.self_test.answer(&message, path, &mut Mail(io)).map(|()| Ended::Consumed);
+                }
+            },
             None => {
                 ufrag::owner_of_transaction(message.transaction_id()).ok_or(DropReason::StunUnsolicited)?
             }

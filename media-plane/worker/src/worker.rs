@@ -8,6 +8,7 @@ use contract::{ConferenceId, EndpointId, Metric, Report, Timestamp, WorkerId};
 use mesh::arena::Arena;
 use mesh::mesh::Port;
 use mesh::wake::Waker;
+use transport::ice::SelfTest;
 
 use crate::address_table::AddressTable;
 use crate::datagram_io::DatagramIo;
@@ -42,6 +43,8 @@ pub struct Worker {
     pub(crate) next_sweep: Timestamp,
     /// STUN from unknown addresses that may still be looked at in this sweep interval.
     pub(crate) stranger_budget: u32,
+    /// Answers checks that are for no endpoint.
+    pub(crate) self_test: SelfTest,
     pub(crate) reported: bool,
     pub(crate) dtls_passed: bool,
     pub(crate) stopping: bool,
@@ -87,6 +90,7 @@ impl Worker {
             statistics: Statistics::new(),
             next_sweep: Timestamp::ZERO,
             stranger_budget: crate::timers::STRANGERS_PER_SWEEP,
+            self_test: SelfTest::new(),
             reported: false,
             dtls_passed: false,
             stopping: false,

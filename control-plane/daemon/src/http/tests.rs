@@ -31,7 +31,8 @@ async fn server(settings: &str) -> Server {
     tokio::spawn(looped.run(messages));
 
     let domains = Domains::of(&config.xmpp.domain);
-    let routes = router(Public::new(&config, domains, handle.clone(), Arc::clone(&status)).unwrap());
+    let public = Public::new(&config, domains, handle.clone(), Arc::clone(&status)).unwrap();
+    let routes = router(public, &[]);
     let limiter = Limiter::new(config.http.connections_max, 10, Arc::clone(&status));
     let public = listen(routes, limiter.clone());
     let private = listen(private_http::router(status), limiter);

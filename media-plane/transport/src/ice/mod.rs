@@ -6,6 +6,7 @@ pub mod candidate;
 mod check;
 mod credentials;
 mod nomination;
+mod self_test;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 use contract::Timestamp;
 
 pub(crate) use agent::Agent;
+pub use self_test::{QUESTION_BYTES_MAX, SELF_TEST_PWD, SELF_TEST_UFRAG, SelfTest, question};
 
 use crate::path::Path;
 
