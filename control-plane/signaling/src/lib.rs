@@ -5,14 +5,16 @@ pub mod association;
 pub mod bridge_channel;
 pub mod colibri2;
 mod disco;
+pub mod domains;
 pub mod focus;
 pub mod jingle;
 mod random;
 pub mod room;
 pub mod route;
 mod secret;
-mod services;
+pub mod services;
 pub mod source_map;
 pub mod stanza_error;
 
-pub use route::{Config, Domains, Input, Output, SessionId, Signaling, Snapshot};
+pub use domains::Domains;
+pub use route::{Config, Input, Output, SessionId, Signaling, Snapshot};

@@ -1,53 +1,27 @@
 //! The whole server behind the sockets: takes stanzas, requests and reports, finds who they are for, and hands out
 //! what follows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use contract::{Command, Duration, EndpointId, Report, Timestamp};
-use xmpp::Element;
 pub use xmpp::SessionId;
 use xmpp::jid::{BareJid, FullJid};
+use xmpp::{Element, ns};
 
 use crate::association;
+use crate::domains::Domains;
 use crate::focus::{
-    self, ConferenceAnswer, ConferenceRefusal, ConferenceRequest, Focus, FocusConfig, Random,
+    self, ConferenceAnswer, ConferenceRefusal, ConferenceRequest, Focus, FocusConfig, Random, SendPolicy,
 };
-use crate::room::{self, Affiliation, Clock, FOCUS_NICK, Occupant, Policy, Room};
+use crate::room::{self, Affiliation, Clock, FOCUS_NICK, Kind, Occupant, Policy, Room};
+use crate::services::breakout_rooms::BreakoutRooms;
 
+mod breakout;
+mod commands;
 mod dispatch;
-
-/// The addresses of this server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Domains {
-    /// Where clients log in, such as `meet.example`.
-    pub main: String,
-    /// Where rooms are, such as `conference.meet.example`.
-    pub muc: String,
-    /// Where conference requests go, such as `focus.meet.example`.
-    pub focus: String,
-}
-
-impl Domains {
-    /// The usual addresses under `main`, in the form that addresses in stanzas are compared in.
-    pub fn of(main: &str) -> Domains {
-        let main = main.to_ascii_lowercase();
-        Domains { muc: format!("conference.{main}"), focus: format!("focus.{main}"), main }
-    }
-
-    /// Where the rooms of one of several tenants are: `conference.acme.meet.example`.
-    pub fn muc_of(&self, tenant: &str) -> String {
-        format!("conference.{tenant}.{}", self.main)
-    }
-
-    /// Whether rooms are at `domain`: those of a tenant or of nobody in particular. A tenant's rooms need no tenant to be
-    /// registered; the name keeps them apart from those of others.
-    pub fn is_muc(&self, domain: &str) -> bool {
-        let tenant =
-            || domain.strip_prefix("conference.")?.strip_suffix(self.main.as_str())?.strip_suffix('.');
-        domain == self.muc || tenant().is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.'))
-    }
-}
+mod lobby;
 
 /// What signalling is configured with.
 #[derive(Clone, Debug)]
@@ -168,9 +142,12 @@ pub struct Snapshot {
 /// Sessions, rooms and the focus.
 pub struct Signaling {
     config: Config,
+    domains: Arc<Domains>,
     focus: Focus,
     sessions: HashMap<SessionId, Session>,
     rooms: HashMap<BareJid, Room>,
+    breakouts: BreakoutRooms,
+    refusals: BTreeMap<String, u64>,
     meeting_ids: MeetingIds,
     sweep_at: Timestamp,
     outputs: VecDeque<Output>,
@@ -180,7 +157,10 @@ pub struct Signaling {
 struct Session {
     jid: FullJid,
     query_room: Option<String>,
+    /// Where it is, in the order of coming.
     rooms: Vec<BareJid>,
+    /// The main room that it joined last: it may go to the breakout rooms of that.
+    main: Option<BareJid>,
 }
 
 /// Sessions at a time; the streams have their own, lower limit.
@@ -196,10 +176,13 @@ impl Signaling {
         let meeting_ids = MeetingIds::new(&mut random);
         let focus = Focus::new(config.focus.clone(), random);
         Signaling {
+            domains: Arc::new(config.domains.clone()),
             config,
             focus,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
+            breakouts: BreakoutRooms::default(),
+            refusals: BTreeMap::new(),
             meeting_ids,
             sweep_at: Timestamp::NEVER,
             outputs: VecDeque::new(),
@@ -219,6 +202,11 @@ impl Signaling {
     /// All rooms, in no order.
     pub fn rooms(&self) -> impl Iterator<Item = &Room> {
         self.rooms.values()
+    }
+
+    /// How many stanzas were refused, by error condition.
+    pub fn refusals(&self) -> &BTreeMap<String, u64> {
+        &self.refusals
     }
 
     /// The room that the URL of a session named: what commands to domain services are about.
@@ -257,7 +245,7 @@ impl Signaling {
 
     /// When [`Signaling::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Timestamp {
-        self.focus.poll_timeout().min(self.sweep_at)
+        self.focus.poll_timeout().min(self.sweep_at).min(self.breakouts.poll_timeout())
     }
 
     /// Lets due timers fire.
@@ -266,9 +254,12 @@ impl Signaling {
             self.focus.handle_timeout(now);
             self.obey_focus(now);
         }
+        if self.breakouts.poll_timeout() <= now {
+            self.breakouts_due(now);
+            self.obey_focus(now);
+        }
         if self.sweep_at <= now {
-            let limit = self.config.empty_room_after;
-            self.rooms.retain(|_, room| room.empty_since().is_none_or(|since| now.since(since) < limit));
+            self.sweep(now);
             self.sweep_at = if self.rooms.is_empty() { Timestamp::NEVER } else { now.after(SWEEP_EVERY) };
         }
     }
@@ -288,7 +279,7 @@ impl Signaling {
                 .outputs
                 .push_back(Output::CloseSession { session, condition: "resource-constraint" });
         }
-        self.sessions.insert(session, Session { jid, query_room, rooms: Vec::new() });
+        self.sessions.insert(session, Session { jid, query_room, rooms: Vec::new(), main: None });
     }
 
     /// Prepares a conference: the room exists and the focus is inside before anybody is told.
@@ -303,7 +294,15 @@ impl Signaling {
         }
         let answer = self.focus.conference_requested(request, now)?;
         if is_new {
-            let fresh = Room::new(request.room.clone(), self.meeting_ids.next(), self.config.policy, now);
+            let kind = self.kind_of(&request.room);
+            if kind != Kind::Main {
+                self.focus.set_breakout(&request.room);
+            }
+            let (id, policy, domains) = (self.meeting_ids.next(), self.config.policy, self.domains.clone());
+            let mut fresh = Room::new(request.room.clone(), kind, id, policy, domains, now);
+            if let Some(name) = self.breakout_name(&request.room) {
+                fresh.name(&name, &mut Vec::new());
+            }
             self.rooms.insert(request.room.clone(), fresh);
             self.sweep_at = self.sweep_at.min(now.after(SWEEP_EVERY));
         }
@@ -339,32 +338,98 @@ impl Signaling {
                 room::Output::Stanza { session, stanza } => {
                     self.outputs.push_back(Output::Stanza { session, stanza });
                 }
-                room::Output::Joined { nick, session } => {
-                    let Some(entry) = self.sessions.get_mut(&session) else {
-                        // Its session ended while the join waited for the focus.
-                        self.leave_room(session, address, None, now);
-                        continue;
-                    };
-                    entry.rooms.push(address.clone());
-                    if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) {
-                        self.focus.occupant_joined(&seen_by_focus(address, occupant), now);
+                room::Output::Refused { session, stanza } => {
+                    self.count_refusal(&stanza);
+                    self.outputs.push_back(Output::Stanza { session, stanza });
+                }
+                room::Output::Policy { actor } => self.policy_changed(address, actor.as_deref(), now),
+                room::Output::LobbyOpened => self.open_lobby(address, now),
+                room::Output::LobbyClosed => self.close_lobby(address, true, now),
+                room::Output::Denied { occupant, name, by } => {
+                    if let Some(Kind::Lobby { main }) = self.rooms.get(address).map(Room::kind) {
+                        let main = main.clone();
+                        self.denied(&main, &occupant, name.as_deref(), by, now);
                     }
                 }
+                room::Output::Joined { nick, session } => self.joined(address, &nick, session, now),
                 room::Output::Changed { nick } => {
-                    if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) {
-                        self.focus.presence_changed(&seen_by_focus(address, occupant), now);
-                    }
+                    let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(&nick)) else {
+                        continue;
+                    };
+                    let jid = occupant.jid.to_bare();
+                    self.focus.presence_changed(&seen_by_focus(address, occupant), now);
+                    self.mirror_into_lobby(address, &jid, now);
+                    self.breakouts_changed(address, now);
                 }
                 room::Output::Left { nick, session } => {
                     if let Some(entry) = self.sessions.get_mut(&session) {
                         entry.rooms.retain(|room| room != address);
                     }
+                    self.breakouts_changed(address, now);
                     self.focus.occupant_left(address, &nick, now);
                 }
             }
         }
         if self.rooms.get(address).is_some_and(Room::is_over) {
             self.rooms.remove(address);
+            self.room_ended(address, now);
+        }
+    }
+
+    fn joined(&mut self, address: &BareJid, nick: &str, session: SessionId, now: Timestamp) {
+        let Some(entry) = self.sessions.get_mut(&session) else {
+            // Its session ended while the join waited for the focus.
+            return self.leave_room(session, address, None, now);
+        };
+        entry.rooms.push(address.clone());
+        if self.domains.is_muc(address.domain().as_str()) {
+            entry.main = Some(address.clone());
+        }
+        if self.is_lobby(address) {
+            return;
+        }
+        if let Some(occupant) = self.rooms.get(address).and_then(|room| room.occupant(nick)) {
+            self.focus.occupant_joined(&seen_by_focus(address, occupant), now);
+        }
+        self.breakouts_changed(address, now);
+    }
+
+    /// Tells the focus who may send what.
+    fn policy_changed(&mut self, address: &BareJid, actor: Option<&str>, now: Timestamp) {
+        let Some(room) = self.rooms.get(address) else { return };
+        let policy = SendPolicy { moderation: room.moderation().clone(), start_muted: room.start_muted() };
+        self.focus.policy_changed(address, policy, actor, now);
+    }
+
+    /// Whatever belonged to the room at `address` is over too.
+    fn room_ended(&mut self, address: &BareJid, now: Timestamp) {
+        if self.domains.is_muc(address.domain().as_str()) {
+            self.close_lobby(address, false, now);
+            self.close_breakouts(address, now);
+        }
+    }
+
+    /// Forgets rooms that are empty for long. Lobbies stay with their main room, and that with its breakout rooms.
+    fn sweep(&mut self, now: Timestamp) {
+        let limit = self.config.empty_room_after;
+        let idle = self.rooms.iter().filter(|(address, room)| {
+            let stays = self.is_lobby(address) || self.breakouts.is_active(address);
+            !stays && room.empty_since().is_some_and(|since| now.since(since) >= limit)
+        });
+        for address in idle.map(|(address, _)| address.clone()).collect::<Vec<_>>() {
+            self.rooms.remove(&address);
+            self.room_ended(&address, now);
+        }
+    }
+
+    fn count_refusal(&mut self, stanza: &Element) {
+        let condition = stanza.child("error", ns::JABBER_CLIENT).and_then(|error| error.children().next());
+        let condition = condition.map_or("undefined-condition", Element::name);
+        match self.refusals.get_mut(condition) {
+            Some(count) => *count += 1,
+            None => {
+                self.refusals.insert(condition.to_owned(), 1);
+            }
         }
     }
 
@@ -383,6 +448,9 @@ impl Signaling {
                     continue;
                 }
                 focus::Output::ToOccupant { room, nick, stanza } => {
+                    if stanza.attribute("type") == Some("error") {
+                        self.count_refusal(&stanza);
+                    }
                     if let Some(entry) = self.rooms.get(&room) {
                         entry.deliver(&nick, &entry.address(FOCUS_NICK), stanza, &mut out);
                     }

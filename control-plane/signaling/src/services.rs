@@ -1,4 +1,11 @@
-//! External services: where clients find STUN and TURN servers (XEP-0215).
+//! What rooms offer beside presence and chat, and external services: where clients find STUN and TURN servers (XEP-0215).
+
+pub mod av_moderation;
+pub(crate) mod breakout_rooms;
+pub(crate) mod json;
+pub(crate) mod metadata;
+pub(crate) mod polls;
+pub(crate) mod speaker_stats;
 
 use xmpp::Element;
 

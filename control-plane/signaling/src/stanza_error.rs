@@ -45,29 +45,66 @@ pub enum Refusal {
     ServerFull,
     /// Larger than the server relays.
     TooLarge,
+    /// Only members may come in; others wait in the lobby.
+    MembersOnly,
+    /// Who waits in the lobby must have a name.
+    NameRequired,
+    /// Only who was in the main room may go to its breakout rooms.
+    NotFromMainRoom,
+    /// Moderators keep the chat to themselves.
+    ChatRestricted,
+    /// Moderators keep polls to themselves.
+    PollsRestricted,
+    /// There is a poll of this id.
+    PollExists,
+    /// There is none.
+    NoSuchPoll,
+    /// Only the server writes this key.
+    KeyOfServer,
+    /// As many of these as the server keeps.
+    TooMany,
 }
 
 impl Refusal {
-    /// The `<error/>` element.
+    /// The `<error/>` element, with a text for people.
     pub fn element(self) -> Element {
+        let (condition, text) = self.condition();
+        condition.with_text(text)
+    }
+
+    fn condition(self) -> (Condition, &'static str) {
         match self {
-            Refusal::Malformed => Condition::BadRequest.element(),
-            Refusal::BadAddress => Condition::JidMalformed.element(),
-            Refusal::Unserved => Condition::ServiceUnavailable.element(),
-            Refusal::NotBuilt => Condition::FeatureNotImplemented.element(),
-            Refusal::NoSuchRoom | Refusal::NoSuchOccupant => Condition::ItemNotFound.element(),
+            Refusal::Malformed => (Condition::BadRequest, "The request is incomplete or contradicts itself"),
+            Refusal::BadAddress => (Condition::JidMalformed, "The address is not one"),
+            Refusal::Unserved => (Condition::ServiceUnavailable, "Nothing here serves this"),
+            Refusal::NotBuilt => (Condition::FeatureNotImplemented, "This server does not offer this"),
+            Refusal::NoSuchRoom => (Condition::ItemNotFound, "There is no such room"),
+            Refusal::NoSuchOccupant => (Condition::ItemNotFound, "There is nobody of this name in the room"),
             // Clients know this text: they repeat the conference request and the join.
-            Refusal::CreationRestricted => Condition::NotAllowed.with_text("Room creation is restricted"),
-            Refusal::NotAnOccupant => Condition::NotAcceptable.element(),
-            Refusal::Hidden | Refusal::NotAModerator | Refusal::Banned => Condition::Forbidden.element(),
-            Refusal::FocusIsProtected => Condition::NotAllowed.element(),
-            Refusal::BadNick => Condition::NotAllowed.with_text("This nickname is not allowed here"),
-            Refusal::NickIsFixed => Condition::NotAllowed.with_text("Nicknames cannot be changed here"),
-            Refusal::NickTaken => Condition::Conflict.element(),
-            Refusal::PasswordRequired => Condition::NotAuthorized.element(),
-            Refusal::RoomFull => Condition::ServiceUnavailable.element(),
-            Refusal::ServerFull => Condition::ResourceConstraint.element(),
-            Refusal::TooLarge => Condition::PolicyViolation.element(),
+            Refusal::CreationRestricted => (Condition::NotAllowed, "Room creation is restricted"),
+            Refusal::NotAnOccupant => (Condition::NotAcceptable, "You are not in this room"),
+            Refusal::Hidden => (Condition::Forbidden, "Only people in the room may see this"),
+            Refusal::NotAModerator => (Condition::Forbidden, "Only moderators may do this"),
+            Refusal::Banned => (Condition::Forbidden, "You may not enter this room"),
+            Refusal::FocusIsProtected => {
+                (Condition::NotAllowed, "The focus of a conference cannot be changed")
+            }
+            Refusal::BadNick => (Condition::NotAllowed, "This nickname is not allowed here"),
+            Refusal::NickIsFixed => (Condition::NotAllowed, "Nicknames cannot be changed here"),
+            Refusal::NickTaken => (Condition::Conflict, "Somebody in the room has this nickname"),
+            Refusal::PasswordRequired => (Condition::NotAuthorized, "The room needs a password"),
+            Refusal::RoomFull => (Condition::ServiceUnavailable, "The room is full"),
+            Refusal::ServerFull => (Condition::ResourceConstraint, "The server is full"),
+            Refusal::TooLarge => (Condition::PolicyViolation, "This is larger than the server takes"),
+            Refusal::MembersOnly => (Condition::RegistrationRequired, "A moderator must let you in"),
+            Refusal::NameRequired => (Condition::NotAcceptable, "Please enter your name"),
+            Refusal::NotFromMainRoom => (Condition::NotAllowed, "Enter the main room first"),
+            Refusal::ChatRestricted => (Condition::Forbidden, "Only moderators may write in this chat"),
+            Refusal::PollsRestricted => (Condition::NotAllowed, "Only moderators may create polls"),
+            Refusal::PollExists => (Condition::NotAllowed, "There is a poll of this id"),
+            Refusal::NoSuchPoll => (Condition::ItemNotFound, "There is no such poll"),
+            Refusal::KeyOfServer => (Condition::NotAllowed, "Only the server sets this"),
+            Refusal::TooMany => (Condition::ResourceConstraint, "There are too many of these"),
         }
     }
 

@@ -9,8 +9,8 @@ use xmpp::jid::{BareJid, FullJid};
 use xmpp::{Element, ns};
 
 use super::config::FocusConfig;
-use super::{ConferenceRequest, Occupant};
-use crate::colibri2::model::MediaSource;
+use super::{ConferenceRequest, Occupant, SendPolicy};
+use crate::colibri2::model::{ForceMute, MediaSource};
 use crate::jingle::features::Features;
 use crate::jingle::session::{Active, EndReason, Pending};
 use crate::jingle::sources::{OwnedSources, bridge_sources};
@@ -38,6 +38,12 @@ pub(super) struct Conference {
     pub(super) alone_at: Timestamp,
     /// What clients were last told in the focus' presence: too many audio senders, too many video senders.
     pub(super) limits: (bool, bool),
+    /// Who may send what.
+    pub(super) policy: SendPolicy,
+    /// It stays though nobody is in it.
+    pub(super) kept: bool,
+    /// It is that of a breakout room.
+    pub(super) breakout: bool,
 }
 
 /// One occupant.
@@ -67,6 +73,8 @@ pub(super) struct Participant {
     pub(super) declined: bool,
     /// Allocations that failed in a row.
     pub(super) failures: u32,
+    /// What the bridge was told to discard of it.
+    pub(super) forced: ForceMute,
 }
 
 /// Where the Jingle session of a participant stands.
@@ -102,7 +110,15 @@ impl Conference {
             empty_at: Timestamp::NEVER,
             alone_at: Timestamp::NEVER,
             limits: (false, false),
+            policy: SendPolicy::default(),
+            kept: false,
+            breakout: false,
         }
+    }
+
+    /// When it ends because nobody is in it; `None` if it does not.
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        (!self.kept).then_some(self.empty_at)
     }
 
     /// Takes what a conference request says about the conference.
@@ -163,11 +179,21 @@ impl Conference {
         offered
     }
 
-    /// Whether `nick` starts muted: it is new, and beyond the number of those who may start with `limit`.
-    pub(super) fn starts_muted(&self, nick: &str, limit: Option<usize>) -> bool {
-        let index =
-            self.participants.iter().position(|participant| participant.nick == nick && !participant.invited);
-        index.zip(limit).is_some_and(|(index, limit)| index >= limit)
+    /// Whether `nick` starts without sound, and without picture: it may not send, or it is new and moderators decided so
+    /// or enough others may start with them.
+    pub(super) fn starts_muted(&self, nick: &str) -> (bool, bool) {
+        let Some((index, participant)) =
+            self.participants.iter().enumerate().find(|(_, participant)| participant.nick == nick)
+        else {
+            return (false, false);
+        };
+        let is_new = !participant.invited;
+        let beyond = |limit: Option<usize>| limit.is_some_and(|limit| index >= limit);
+        let (forced, policy) = (self.forced(participant), self.policy.start_muted);
+        (
+            forced.audio || (is_new && (policy.0 || beyond(self.start_audio_muted))),
+            forced.video || (is_new && (policy.1 || beyond(self.start_video_muted))),
+        )
     }
 
     /// The children of the focus' presence.
@@ -209,6 +235,7 @@ impl Participant {
             invited: false,
             declined: false,
             failures: 0,
+            forced: ForceMute::default(),
         };
         participant.take_presence(occupant);
         participant

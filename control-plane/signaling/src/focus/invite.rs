@@ -10,8 +10,8 @@ use xmpp::jid::BareJid;
 use super::conference::Session;
 use super::{Focus, Timer};
 use crate::colibri2::model::{
-    Capability, ConferenceModified, ConferenceModify, EndpointModify, MediaModify, MediaSource, ModifyError,
-    Reason, Sctp, TransportModify,
+    Capability, ConferenceModified, ConferenceModify, EndpointModify, ForceMute, MediaModify, MediaSource,
+    ModifyError, Reason, Sctp, TransportModify,
 };
 use crate::jingle::description::Description;
 use crate::jingle::features::Features;
@@ -80,8 +80,10 @@ impl Focus {
         self.expire_at_bridge(room, nick, now);
         let allocation = self.number();
         let Some(conference) = self.conferences.get_mut(room) else { return };
+        let forced = conference.participant(nick).map(|it| conference.forced(it)).unwrap_or_default();
         let Some(participant) = conference.participant_mut(nick) else { return };
         participant.session = Session::Allocating { allocation };
+        participant.forced = forced;
         let features = participant.features.unwrap_or_default();
         let rewrites = participant.rewrites(&self.config);
         let stats_id = participant.stats_id.clone();
@@ -104,6 +106,7 @@ impl Focus {
                 ..TransportModify::default()
             }),
             sources: Some(Vec::new()),
+            force_mute: (forced != ForceMute::default()).then_some(forced),
             ..EndpointModify::default()
         };
         let Some(conference) = self.conferences.get_mut(room) else { return };
@@ -229,8 +232,8 @@ impl Focus {
         let sources = conference.offered(nick, &self.config);
         let audio_full = conference.sources.senders(Media::Audio) >= self.config.audio_senders_max;
         let video_full = conference.sources.senders(Media::Video) >= self.config.video_senders_max;
-        let audio_muted = audio_full || conference.starts_muted(nick, conference.start_audio_muted);
-        let video_muted = video_full || conference.starts_muted(nick, conference.start_video_muted);
+        let (audio_muted, video_muted) = conference.starts_muted(nick);
+        let (audio_muted, video_muted) = (audio_full || audio_muted, video_full || video_muted);
         let Some(participant) = conference.participant_mut(nick) else { return };
         let features = participant.features.unwrap_or_default();
         let offer = Offer {

@@ -9,6 +9,7 @@ mod conference;
 mod config;
 mod discovery;
 mod invite;
+mod moderation;
 mod mute;
 mod refusal;
 mod requests;
@@ -29,6 +30,7 @@ use crate::random;
 use conference::{Conference, Participant, Session};
 pub use config::FocusConfig;
 use invite::Asked;
+pub use moderation::SendPolicy;
 
 pub use crate::random::Random;
 
@@ -238,12 +240,31 @@ impl Focus {
         self.remove_participant(room, nick, now);
         let Some(conference) = self.conferences.get_mut(room) else { return };
         if conference.participants.is_empty() {
-            self.end_conference(room, "all participants left", now);
+            if !conference.kept {
+                self.end_conference(room, "all participants left", now);
+            }
         } else {
             self.ensure_owner(room);
             self.watch_alone(room, now);
         }
         self.drain(now);
+    }
+
+    /// Whether the conference stays though nobody is in it, as while people are in its breakout rooms.
+    pub fn keep(&mut self, room: &BareJid, kept: bool, now: Timestamp) {
+        let Some(conference) = self.conferences.get_mut(room) else { return };
+        conference.kept = kept;
+        if !kept && conference.participants.is_empty() {
+            self.end_conference(room, "all participants left", now);
+        }
+        self.drain(now);
+    }
+
+    /// The conference is that of a breakout room: its moderators come from the main room.
+    pub fn set_breakout(&mut self, room: &BareJid) {
+        if let Some(conference) = self.conferences.get_mut(room) {
+            conference.breakout = true;
+        }
     }
 
     /// An IQ of type `get` or `set` that an occupant sent to `room/focus`. It is answered once, at once.
@@ -317,8 +338,7 @@ impl Focus {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Timer::Empty(room) => match self.conferences.get(&room).map(|conference| conference.empty_at)
-                {
+                Timer::Empty(room) => match self.conferences.get(&room).and_then(Conference::ends_at) {
                     Some(at) if at <= now => self.end_conference(&room, "nobody joined", now),
                     Some(at) if at < Timestamp::NEVER => self.set_timer(at, Timer::Empty(room)),
                     _ => {}
@@ -420,7 +440,9 @@ impl Focus {
 
     /// Somebody must be able to moderate: the first ordinary occupant, while nobody else can.
     fn ensure_owner(&mut self, room: &BareJid) {
-        let Some(conference) = self.conferences.get_mut(room).filter(|_| self.config.auto_owner) else {
+        let Some(conference) =
+            self.conferences.get_mut(room).filter(|it| self.config.auto_owner && !it.breakout)
+        else {
             return;
         };
         let mut ordinary = conference.participants.iter_mut().filter(|participant| !participant.service);

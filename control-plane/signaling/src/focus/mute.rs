@@ -5,12 +5,11 @@ use xmpp::jid::BareJid;
 
 use super::Focus;
 use super::refusal::Refusal;
-use crate::colibri2::model::{ConferenceModify, EndpointModify, ForceMute};
-use crate::focus::invite::Asked;
 use crate::jingle::ns;
+use crate::services::av_moderation::Kind;
 use contract::Timestamp;
 
-/// The namespaces of `<mute/>`; each is a kind of source.
+/// The namespaces of `<mute/>`, in the order of [`Kind::ALL`].
 pub(super) const MUTE_NAMESPACES: [&str; 3] = [ns::MUTE_AUDIO, ns::MUTE_VIDEO, ns::MUTE_DESKTOP];
 
 impl Focus {
@@ -44,21 +43,12 @@ impl Focus {
             self.send_set(room, &target, order);
             return Ok(());
         }
-        // Without a moderation policy everybody may speak: whatever the bridge still holds back is let through.
-        if conference.at_bridge.contains(nick) {
-            let endpoint = EndpointModify {
-                id: nick.to_owned(),
-                force_mute: Some(ForceMute::default()),
-                ..EndpointModify::default()
-            };
-            let modify = ConferenceModify {
-                meeting_id: conference.meeting_id.clone(),
-                endpoints: vec![endpoint],
-                ..ConferenceModify::default()
-            };
-            let asked = Asked::Update { room: room.clone(), nick: nick.to_owned() };
-            self.ask_bridge(asked, &modify, now);
+        // Nobody else unmutes anybody; what the bridge still holds back is let through if moderators allow it.
+        let kind = MUTE_NAMESPACES.into_iter().zip(Kind::ALL).find(|(namespace, _)| *namespace == mute.ns());
+        if kind.is_some_and(|(_, kind)| !conference.policy.moderation.allows(kind, nick)) {
+            return Err(Refusal::NotAllowed);
         }
+        self.update_forced(room, now);
         Ok(())
     }
 }

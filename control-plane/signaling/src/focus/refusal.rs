@@ -43,26 +43,46 @@ pub(super) enum Refusal {
 const JINGLE_ERRORS: &str = "urn:xmpp:jingle:errors:1";
 
 impl Refusal {
-    /// The `<error/>` element.
+    /// The `<error/>` element, with a text for people.
     pub(super) fn element(&self) -> Element {
-        let jingle =
-            |condition: Condition, name: &str| condition.element().with(Element::new(name, JINGLE_ERRORS));
-        match self {
-            Refusal::Malformed(text) => Condition::BadRequest.with_text(text),
-            Refusal::Unreadable(ParseError::Unsupported) => Condition::FeatureNotImplemented.element(),
-            Refusal::Unreadable(error) => Condition::BadRequest.with_text(&error.to_string()),
-            Refusal::Source(error) => Condition::BadRequest.with_text(&error.to_string()),
-            Refusal::Unserved => Condition::ServiceUnavailable.element(),
-            Refusal::NotBuilt => Condition::FeatureNotImplemented.element(),
-            Refusal::StaleSession => jingle(Condition::ItemNotFound, "unknown-session"),
-            Refusal::EndedSession => Condition::Gone.element(),
-            Refusal::NoSuchSession => jingle(Condition::BadRequest, "unknown-session"),
-            Refusal::StaleBridgeSession | Refusal::NotThere => Condition::ItemNotFound.element(),
-            Refusal::OutOfOrder => jingle(Condition::UnexpectedRequest, "out-of-order"),
-            Refusal::Limit => Condition::ResourceConstraint.element(),
-            Refusal::UnknownOccupant => Condition::InternalServerError.element(),
-            Refusal::NotAllowed => Condition::NotAllowed.element(),
-        }
+        let (condition, detail) = match self {
+            Refusal::Malformed(_) | Refusal::Source(_) => (Condition::BadRequest, None),
+            Refusal::Unreadable(ParseError::Unsupported) => (Condition::FeatureNotImplemented, None),
+            Refusal::Unreadable(_) => (Condition::BadRequest, None),
+            Refusal::Unserved => (Condition::ServiceUnavailable, None),
+            Refusal::NotBuilt => (Condition::FeatureNotImplemented, None),
+            Refusal::StaleSession => (Condition::ItemNotFound, Some("unknown-session")),
+            Refusal::EndedSession => (Condition::Gone, None),
+            Refusal::NoSuchSession => (Condition::BadRequest, Some("unknown-session")),
+            Refusal::StaleBridgeSession | Refusal::NotThere => (Condition::ItemNotFound, None),
+            Refusal::OutOfOrder => (Condition::UnexpectedRequest, Some("out-of-order")),
+            Refusal::Limit => (Condition::ResourceConstraint, None),
+            Refusal::UnknownOccupant => (Condition::InternalServerError, None),
+            Refusal::NotAllowed => (Condition::NotAllowed, None),
+        };
+        let error = condition.with_text(&self.text());
+        error.with_all(detail.map(|name| Element::new(name, JINGLE_ERRORS)))
+    }
+
+    /// What people read.
+    fn text(&self) -> String {
+        let text = match self {
+            Refusal::Malformed(text) => text,
+            Refusal::Unreadable(error) => return error.to_string(),
+            Refusal::Source(error) => return error.to_string(),
+            Refusal::Unserved => "The focus does not serve this",
+            Refusal::NotBuilt => "The focus does not offer this",
+            Refusal::StaleSession => "Another session has begun since",
+            Refusal::EndedSession => "The session is over",
+            Refusal::NoSuchSession => "There is no such session",
+            Refusal::StaleBridgeSession => "The bridge has begun another session since",
+            Refusal::OutOfOrder => "The session is not that far",
+            Refusal::Limit => "Too often, or too many",
+            Refusal::NotThere => "You are not in this conference",
+            Refusal::UnknownOccupant => "There is nobody of this name in the conference",
+            Refusal::NotAllowed => "Moderators do not allow this",
+        };
+        text.to_owned()
     }
 }
 

@@ -6,7 +6,7 @@ use xmpp::jid::BareJid;
 use xmpp::{Element, ns};
 
 use super::Focus;
-use super::conference::{Participant, Session};
+use super::conference::{Conference, Participant, Session};
 use super::invite::{Asked, media_sources};
 use super::mute::MUTE_NAMESPACES;
 use super::refusal::Refusal;
@@ -54,8 +54,7 @@ impl Focus {
         jingle: &Element,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let conference = self.conferences.get(room).ok_or(Refusal::NotThere)?;
-        let participant = conference.participant(nick).ok_or(Refusal::NotThere)?;
+        let (_, participant) = self.seat(room, nick)?;
         let request = Request::parse(jingle, nick)?;
         let accepting = matches!(request.action, Action::Accept(_));
         check_sid(participant, &request.sid, accepting)?;
@@ -87,16 +86,14 @@ impl Focus {
         accept: Accept,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let conference = self.conferences.get_mut(room).ok_or(Refusal::NotThere)?;
-        let participant = conference.participant(nick).ok_or(Refusal::NotThere)?;
-        if !matches!(participant.session, Session::Pending(_)) {
+        if !matches!(self.seat(room, nick)?.1.session, Session::Pending(_)) {
             return Err(Refusal::OutOfOrder);
         }
         if accept.transport.credentials.is_none() || accept.transport.fingerprints.is_empty() {
             return Err(Refusal::Malformed("no ICE credentials or no DTLS fingerprint"));
         }
         self.admit_senders(room, nick, &accept.sources)?;
-        let conference = self.conferences.get_mut(room).ok_or(Refusal::NotThere)?;
+        let conference = self.conference_of(room)?;
         conference.sources.add(nick, &accept.sources)?;
 
         let sources = conference.sources.get(nick).map(media_sources).unwrap_or_default();
@@ -130,7 +127,7 @@ impl Focus {
     ) -> Result<(), Refusal> {
         self.require_active(room, nick)?;
         self.admit_senders(room, nick, sources)?;
-        self.conferences.get_mut(room).ok_or(Refusal::NotThere)?.sources.add(nick, sources)?;
+        self.conference_of(room)?.sources.add(nick, sources)?;
         self.sources_changed(room, nick, now);
         Ok(())
     }
@@ -143,7 +140,7 @@ impl Focus {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         self.require_active(room, nick)?;
-        self.conferences.get_mut(room).ok_or(Refusal::NotThere)?.sources.remove(nick, sources)?;
+        self.conference_of(room)?.sources.remove(nick, sources)?;
         self.sources_changed(room, nick, now);
         Ok(())
     }
@@ -165,8 +162,7 @@ impl Focus {
         terminate: &Terminate,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let conference = self.conferences.get_mut(room).ok_or(Refusal::NotThere)?;
-        let participant = conference.participant_mut(nick).ok_or(Refusal::NotThere)?;
+        let participant = self.seat_mut(room, nick)?;
         let named = terminate.bridge_session.as_deref();
         if named.is_some() && named != participant.bridge_session() {
             return Err(Refusal::StaleBridgeSession);
@@ -195,8 +191,7 @@ impl Focus {
             return Err(Refusal::NotBuilt);
         }
         self.require_active(room, nick)?;
-        let conference = self.conferences.get_mut(room).ok_or(Refusal::NotThere)?;
-        let participant = conference.participant_mut(nick).ok_or(Refusal::NotThere)?;
+        let participant = self.seat_mut(room, nick)?;
         if bridge_session != participant.bridge_session() {
             return Err(Refusal::StaleBridgeSession);
         }
@@ -255,17 +250,29 @@ impl Focus {
     }
 
     fn require_active(&self, room: &BareJid, nick: &str) -> Result<(), Refusal> {
-        let participant = self.conferences.get(room).and_then(|conference| conference.participant(nick));
-        match participant.map(|participant| &participant.session) {
-            Some(Session::Active(_)) => Ok(()),
-            Some(_) => Err(Refusal::OutOfOrder),
-            None => Err(Refusal::NotThere),
+        match self.seat(room, nick)?.1.session {
+            Session::Active(_) => Ok(()),
+            _ => Err(Refusal::OutOfOrder),
         }
+    }
+
+    /// The conference of `room` and its participant `nick`.
+    pub(super) fn seat(&self, room: &BareJid, nick: &str) -> Result<(&Conference, &Participant), Refusal> {
+        let conference = self.conferences.get(room).ok_or(Refusal::NotThere)?;
+        Ok((conference, conference.participant(nick).ok_or(Refusal::NotThere)?))
+    }
+
+    fn seat_mut(&mut self, room: &BareJid, nick: &str) -> Result<&mut Participant, Refusal> {
+        self.conference_of(room)?.participant_mut(nick).ok_or(Refusal::NotThere)
+    }
+
+    fn conference_of(&mut self, room: &BareJid) -> Result<&mut Conference, Refusal> {
+        self.conferences.get_mut(room).ok_or(Refusal::NotThere)
     }
 
     /// Whether `nick` may send what it does not send yet.
     fn admit_senders(&self, room: &BareJid, nick: &str, added: &EndpointSources) -> Result<(), Refusal> {
-        let conference = self.conferences.get(room).ok_or(Refusal::NotThere)?;
+        let (conference, _) = self.seat(room, nick)?;
         let limits =
             [(Media::Audio, self.config.audio_senders_max), (Media::Video, self.config.video_senders_max)];
         for (media, limit) in limits {

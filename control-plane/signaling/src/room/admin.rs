@@ -32,8 +32,8 @@ impl Room {
     pub fn relay_iq(&self, sender: Sender<'_>, nick: &str, iq: &Element, out: &mut Vec<Output>) {
         let result = match (self.occupant_of(sender.session), self.occupant(nick)) {
             (None, _) => Err(Refusal::NotAnOccupant),
-            (Some(_), None) => Err(Refusal::NoSuchOccupant),
-            (Some(from), Some(_)) => Ok(self.address(&from.nick)),
+            (Some(from), Some(to)) if self.hears(to, from) => Ok(self.address(&from.nick)),
+            (Some(_), _) => Err(Refusal::NoSuchOccupant),
         };
         match result {
             Ok(from) => self.deliver(nick, &from, iq.clone(), out),
@@ -63,6 +63,7 @@ impl Room {
                 at += 1;
                 continue;
             }
+            let is_seen = occupant.affiliation.role() != affiliation.role();
             occupant.affiliation = affiliation;
             if affiliation == Affiliation::Outcast {
                 let notice = Notice { leaves: true, statuses: &[BANNED], actor, reason, ..Notice::default() };
@@ -70,15 +71,27 @@ impl Room {
                 continue;
             }
             let nick = occupant.nick.clone();
-            self.announce(at, out);
-            out.push(Output::Changed { nick });
+            // A lobby is switched on by making everybody present a member: in a room of hundreds that many presences
+            // to that many people, of which no client shows anything.
+            if is_seen {
+                self.announce(at, out);
+                out.push(Output::Changed { nick: nick.clone() });
+            }
+            if affiliation.is_moderator() {
+                self.moderator_made(&nick, out);
+            }
             at += 1;
         }
     }
 
     /// What `sender` is to this room.
     pub(super) fn affiliation_of(&self, sender: Sender<'_>) -> Affiliation {
-        self.affiliations.get(&sender.jid.to_bare()).copied().unwrap_or_default()
+        self.affiliation(&sender.jid.to_bare())
+    }
+
+    /// What the account `jid` is to this room, inside or not.
+    pub fn affiliation(&self, jid: &BareJid) -> Affiliation {
+        self.affiliations.get(jid).copied().unwrap_or_default()
     }
 
     fn request(
@@ -137,7 +150,10 @@ impl Room {
         }
         for change in changes {
             match change {
-                Change::Kick { nick, reason } => self.kick(&nick, &actor, reason.as_deref(), clock, out),
+                Change::Kick { nick, reason } => {
+                    self.note_denial(&nick, sender.session, out);
+                    self.kick(&nick, &actor, reason.as_deref(), clock, out);
+                }
                 Change::Affiliate { jid, affiliation, reason } => {
                     self.affiliate(&jid, affiliation, Some(&actor), reason.as_deref(), clock, out);
                 }
@@ -182,9 +198,7 @@ impl Room {
     }
 
     fn expel(&mut self, at: usize, notice: Notice<'_>, clock: Clock, out: &mut Vec<Output>) {
-        if let Some(occupant) = self.occupants.get_mut(at) {
-            occupant.presence = Element::new("presence", ns::JABBER_CLIENT);
-        }
+        self.takes_leave(at, None, clock);
         self.remove(at, notice, clock, out);
     }
 }

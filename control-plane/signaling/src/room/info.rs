@@ -2,7 +2,7 @@
 
 use xmpp::{Element, ns};
 
-use super::Room;
+use super::{Kind, Room};
 use crate::disco;
 
 impl Room {
@@ -18,9 +18,17 @@ impl Room {
         if let Some(created) = self.created_unix_ms {
             form.push(field("muc#roominfo_created_timestamp", &created.to_string()));
         }
+        if let Some(lobby) = self.lobby() {
+            form.push(field("muc#roominfo_lobbyroom", lobby.as_str()));
+        }
+        if let Kind::Breakout { main } = &self.kind {
+            form.push(field("muc#roominfo_isbreakout", "1"));
+            form.push(field("muc#roominfo_breakout_main_room", main.as_str()));
+        }
+        let open = if self.settings.is_members_only() { "muc_membersonly" } else { "muc_open" };
         Element::new("query", ns::DISCO_INFO)
             .with(disco::identity("conference", "text", name))
-            .with_all([ns::MUC, "muc_nonanonymous", "muc_open", secured].map(disco::feature))
+            .with_all([ns::MUC, "muc_nonanonymous", open, secured].map(disco::feature))
             .with(form)
     }
 }

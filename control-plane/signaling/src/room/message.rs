@@ -4,7 +4,7 @@ use serde_json::Value;
 use xmpp::{Element, ns};
 
 use super::presence::send;
-use super::{Clock, Occupant, Output, Room, Sender, is_too_large, refuse};
+use super::{Clock, Kind, Occupant, Output, Room, Sender, is_too_large, refuse};
 use crate::stanza_error::Refusal;
 
 impl Room {
@@ -30,7 +30,7 @@ impl Room {
         out: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
         let from = self.occupant_of(sender.session).ok_or(Refusal::NotAnOccupant)?;
-        let to = self.occupant(nick).ok_or(Refusal::NoSuchOccupant)?;
+        let to = self.occupant(nick).filter(|to| self.hears(to, from)).ok_or(Refusal::NoSuchOccupant)?;
         if let Some(message) = self.relayed(from, stanza)? {
             send(to, message, out);
         }
@@ -51,19 +51,45 @@ impl Room {
         if is_subject && !from.is_moderator() {
             return Err(Refusal::NotAModerator);
         }
-        let name = display_name(from);
-        self.broadcast(&message, out);
+        if has_body && !from.is_moderator() && self.metadata.is("permissions", "groupChatRestricted") {
+            return Err(Refusal::ChatRestricted);
+        }
+        let name = from.display_name();
+        let from = from.nick.clone();
+        self.broadcast_from(&from, &message, out);
         if is_subject {
             self.subject = Some(message);
-        } else if has_body {
+        } else if has_body && !matches!(self.kind, Kind::Lobby { .. }) {
             self.history.keep(&message, self.jid.as_str(), name.as_deref(), clock.unix_ms);
         }
         Ok(())
     }
 
+    /// Sends `message` of the occupant `nick` to all who may hear it, itself included.
+    fn broadcast_from(&self, nick: &str, message: &Element, out: &mut Vec<Output>) {
+        let Some(from) = self.occupant(nick) else { return };
+        let hearing = self.occupants.iter().filter(|occupant| self.hears(occupant, from));
+        hearing.for_each(|occupant| send(occupant, message.clone(), out));
+    }
+
     /// Sends `message` to everybody.
-    pub(super) fn broadcast(&self, message: &Element, out: &mut Vec<Output>) {
+    pub(crate) fn broadcast(&self, message: &Element, out: &mut Vec<Output>) {
         self.occupants.iter().for_each(|occupant| send(occupant, message.clone(), out));
+    }
+
+    /// The server says `subject` for the room, as in breakout rooms, whose name it is.
+    pub fn name(&mut self, subject: &str, out: &mut Vec<Output>) {
+        let message = Element::new("message", ns::JABBER_CLIENT)
+            .attr("type", "groupchat")
+            .attr("from", self.jid.as_str())
+            .with(Element::new("subject", ns::JABBER_CLIENT).with_text(subject));
+        self.broadcast(&message, out);
+        self.subject = Some(message);
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> Option<String> {
+        Some(self.subject.as_ref()?.child("subject", ns::JABBER_CLIENT)?.text())
     }
 
     /// Tells everybody that the room's configuration is another now (status 104): clients then ask for it.
@@ -100,11 +126,6 @@ impl Room {
         }
         Ok(Some(message))
     }
-}
-
-/// The display name in an occupant's presence.
-fn display_name(occupant: &Occupant) -> Option<String> {
-    occupant.presence.child("nick", ns::NICK).map(Element::text).filter(|name| !name.is_empty())
 }
 
 fn is_by_server(child: &Element) -> bool {

@@ -1,17 +1,26 @@
 //! One room (XEP-0045, with the rules that Jitsi clients rely on): only the focus makes it, real addresses are
 //! visible to all, presence is relayed verbatim, nicknames are fixed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use contract::Timestamp;
+use serde_json::Value;
 use xmpp::jid::{BareJid, FullJid};
 use xmpp::{Element, SessionId, ns};
 
+use crate::domains::Domains;
+use crate::services::av_moderation::AvModeration;
+use crate::services::metadata::Metadata;
+use crate::services::polls::Polls;
+use crate::services::speaker_stats::SpeakerStats;
 use crate::stanza_error::Refusal;
 
 mod admin;
+mod commands;
 mod history;
 mod info;
+mod lobby;
 mod message;
 mod occupant;
 mod owner;
@@ -40,6 +49,31 @@ pub enum Output {
         session: SessionId,
         /// What, with addresses.
         stanza: Element,
+    },
+    /// Deliver the answer to a stanza that was refused.
+    Refused {
+        /// To whom.
+        session: SessionId,
+        /// The error, with addresses.
+        stanza: Element,
+    },
+    /// Who may send what is another now; `actor` is who decided it, if it was somebody.
+    Policy {
+        /// A nickname.
+        actor: Option<String>,
+    },
+    /// From now on people wait in a lobby.
+    LobbyOpened,
+    /// No longer.
+    LobbyClosed,
+    /// An occupant of a lobby was turned away.
+    Denied {
+        /// The address that it had in the lobby.
+        occupant: String,
+        /// Its display name.
+        name: Option<String>,
+        /// The moderator's session.
+        by: SessionId,
     },
     /// An occupant came in.
     Joined {
@@ -89,10 +123,29 @@ pub struct Policy {
     pub nick_from_localpart: bool,
 }
 
+/// What a room is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A meeting.
+    Main,
+    /// Part of the meeting `main`.
+    Breakout {
+        /// Its main room.
+        main: BareJid,
+    },
+    /// Where people wait for the moderators of `main`: only those see them. There is no focus in it.
+    Lobby {
+        /// The room that they want into.
+        main: BareJid,
+    },
+}
+
 /// A room.
 #[derive(Debug)]
 pub struct Room {
     jid: BareJid,
+    kind: Kind,
+    domains: Arc<Domains>,
     policy: Policy,
     occupants: Vec<Occupant>,
     affiliations: HashMap<BareJid, Affiliation>,
@@ -100,6 +153,12 @@ pub struct Room {
     settings: Settings,
     history: History,
     subject: Option<Element>,
+    moderation: AvModeration,
+    /// What `startMuted` said of each kind before it was moderated.
+    before_moderation: BTreeMap<&'static str, Value>,
+    metadata: Metadata,
+    polls: Polls,
+    speakers: SpeakerStats,
     meeting_id: String,
     created_unix_ms: Option<u64>,
     empty_since: Timestamp,
@@ -116,9 +175,18 @@ struct Waiting {
 
 impl Room {
     /// An empty room; joins wait until [`Room::focus_joined`].
-    pub fn new(jid: BareJid, meeting_id: String, policy: Policy, now: Timestamp) -> Room {
+    pub fn new(
+        jid: BareJid,
+        kind: Kind,
+        meeting_id: String,
+        policy: Policy,
+        domains: Arc<Domains>,
+        now: Timestamp,
+    ) -> Room {
         Room {
             jid,
+            kind,
+            domains,
             policy,
             occupants: Vec::new(),
             affiliations: HashMap::new(),
@@ -126,6 +194,11 @@ impl Room {
             settings: Settings::default(),
             history: History::default(),
             subject: None,
+            moderation: AvModeration::default(),
+            before_moderation: BTreeMap::new(),
+            metadata: Metadata::default(),
+            polls: Polls::default(),
+            speakers: SpeakerStats::default(),
             meeting_id,
             created_unix_ms: None,
             empty_since: now,
@@ -136,6 +209,11 @@ impl Room {
     /// The room's address.
     pub fn jid(&self) -> &BareJid {
         &self.jid
+    }
+
+    /// What the room is for.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// Everyone inside in the order of coming, the focus included.
@@ -216,7 +294,7 @@ impl Room {
 fn refuse(sender: Sender<'_>, request: &Element, refusal: Refusal, out: &mut Vec<Output>) {
     if let Some(mut answer) = refusal.answer(request) {
         answer.set_attribute("to", sender.jid.as_str());
-        out.push(Output::Stanza { session: sender.session, stanza: answer });
+        out.push(Output::Refused { session: sender.session, stanza: answer });
     }
 }
 

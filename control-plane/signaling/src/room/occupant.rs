@@ -78,6 +78,11 @@ impl Occupant {
     pub fn is_moderator(&self) -> bool {
         self.affiliation.is_moderator()
     }
+
+    /// The display name in its presence (XEP-0172).
+    pub fn display_name(&self) -> Option<String> {
+        self.presence.child("nick", ns::NICK).map(Element::text).filter(|name| !name.is_empty())
+    }
 }
 
 /// Nicknames are endpoint ids and prefixes of source names: letters, digits and `_`, not `_` first.

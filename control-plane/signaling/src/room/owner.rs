@@ -4,7 +4,7 @@ use xmpp::{Element, ns, stanza};
 
 use super::info::field;
 use super::presence::send;
-use super::{Output, Room, Sender};
+use super::{Kind, Output, Room, Sender};
 use crate::stanza_error::Refusal;
 
 /// What owners may change.
@@ -12,12 +12,18 @@ use crate::stanza_error::Refusal;
 pub(super) struct Settings {
     secret: String,
     protected: bool,
+    members_only: bool,
 }
 
 impl Settings {
     /// The password that a join must bring.
     pub(super) fn password(&self) -> Option<&str> {
         (self.protected && !self.secret.is_empty()).then_some(self.secret.as_str())
+    }
+
+    /// Whether others than members wait in the lobby.
+    pub(super) fn is_members_only(&self) -> bool {
+        self.members_only
     }
 
     /// The settings after a form was submitted. What the form leaves out keeps its value: clients that switch
@@ -27,16 +33,14 @@ impl Settings {
         if secret.len() > PASSWORD_BYTES_MAX {
             return Err(Refusal::Malformed);
         }
-        if boolean(form, "muc#roomconfig_membersonly")? == Some(true) {
-            return Err(Refusal::NotBuilt);
-        }
         if value(form, "muc#roomconfig_whois").is_some_and(|whois| whois != WHOIS) {
             return Err(Refusal::NotBuilt);
         }
         let protected = boolean(form, "muc#roomconfig_passwordprotectedroom")?;
         let protected =
             protected.unwrap_or(if secret == self.secret { self.protected } else { !secret.is_empty() });
-        Ok(Settings { protected: protected && !secret.is_empty(), secret })
+        let members_only = boolean(form, "muc#roomconfig_membersonly")?.unwrap_or(self.members_only);
+        Ok(Settings { protected: protected && !secret.is_empty(), secret, members_only })
     }
 }
 
@@ -49,7 +53,10 @@ impl Room {
         query: &Element,
         out: &mut Vec<Output>,
     ) -> Result<Element, Refusal> {
-        self.moderator(sender)?;
+        let actor = self.moderator(sender)?.nick.clone();
+        if matches!(self.kind, Kind::Lobby { .. }) {
+            return Err(Refusal::NotBuilt);
+        }
         let is_get = stanza::kind(iq) == Some(stanza::Kind::Iq(stanza::IqType::Get));
         if is_get {
             return Ok(self.form());
@@ -62,8 +69,8 @@ impl Room {
         let form = query.child("x", ns::DATA_FORMS).ok_or(Refusal::Malformed)?;
         match form.attribute("type") {
             Some("submit") => {
-                self.settings = self.settings.submitted(form)?;
-                self.announce_configuration(out);
+                let settings = self.settings.submitted(form)?;
+                self.configure(settings, &actor, out)?;
             }
             Some("cancel") => {}
             _ => return Err(Refusal::Malformed),
@@ -103,7 +110,7 @@ impl Room {
             ("FORM_TYPE", "hidden", ns::MUC_ROOMCONFIG),
             ("muc#roomconfig_roomsecret", "text-private", self.settings.secret.as_str()),
             ("muc#roomconfig_passwordprotectedroom", "boolean", number(self.settings.protected)),
-            ("muc#roomconfig_membersonly", "boolean", number(false)),
+            ("muc#roomconfig_membersonly", "boolean", number(self.settings.members_only)),
             ("muc#roomconfig_whois", "list-single", WHOIS),
             ("muc#roominfo_meetingId", "text-single", self.meeting_id.as_str()),
         ];

@@ -3,7 +3,9 @@
 use xmpp::{Element, SessionId, ns};
 
 use super::occupant::{is_nick, sanitized};
-use super::{Affiliation, Clock, Occupant, Output, Room, Sender, WAITING_MAX, Waiting, is_too_large, refuse};
+use super::{
+    Affiliation, Clock, Kind, Occupant, Output, Room, Sender, WAITING_MAX, Waiting, is_too_large, refuse,
+};
 use crate::secret::equal;
 use crate::stanza_error::Refusal;
 
@@ -35,7 +37,8 @@ impl Room {
         let Some(nick) = nick else {
             return refuse(sender, stanza, Refusal::BadAddress, out);
         };
-        if self.occupant(super::FOCUS_NICK).is_none() {
+        let is_lobby = matches!(self.kind, Kind::Lobby { .. });
+        if !is_lobby && self.occupant(super::FOCUS_NICK).is_none() {
             return self.wait(sender, stanza, out);
         }
         let result = match self.occupant_of(sender.session) {
@@ -43,8 +46,12 @@ impl Room {
             Some(_) => self.update(&nick, stanza, out),
             None => self.join(sender, nick, stanza, clock, out),
         };
-        if let Err(refusal) = result {
-            refuse(sender, stanza, refusal, out);
+        match result {
+            Ok(()) => {}
+            Err(refusal @ (Refusal::MembersOnly | Refusal::NameRequired)) => {
+                self.refuse_into_lobby(sender, stanza, refusal, out);
+            }
+            Err(refusal) => refuse(sender, stanza, refusal, out),
         }
     }
 
@@ -68,17 +75,25 @@ impl Room {
         let Some(at) = self.occupants.iter().position(|occupant| occupant.session == Some(session)) else {
             return;
         };
-        if let Some(occupant) = self.occupants.get_mut(at) {
-            let farewell = farewell.map(sanitized).filter(|farewell| !is_too_large(farewell));
-            occupant.presence = farewell.unwrap_or_else(|| Element::new("presence", ns::JABBER_CLIENT));
-        }
+        let farewell = farewell.map(sanitized).filter(|farewell| !is_too_large(farewell));
+        self.takes_leave(at, farewell, clock);
         self.remove(at, Notice { leaves: true, ..Notice::default() }, clock, out);
+    }
+
+    /// The last presence of the occupant at `at` takes the place of all that it said of itself.
+    pub(super) fn takes_leave(&mut self, at: usize, farewell: Option<Element>, clock: Clock) {
+        let Some(occupant) = self.occupants.get_mut(at) else { return };
+        let name = occupant.display_name();
+        occupant.presence = farewell.unwrap_or_else(|| Element::new("presence", ns::JABBER_CLIENT));
+        self.speakers.left(&occupant.nick, name, clock.now);
     }
 
     /// Takes the occupant at `at` out of the room and tells everybody.
     pub(super) fn remove(&mut self, at: usize, notice: Notice<'_>, clock: Clock, out: &mut Vec<Output>) {
         let occupant = self.occupants.remove(at);
         self.tell(&occupant, notice, out);
+        self.moderation.forget(&occupant.nick);
+
         if self.participant_count() == 0 {
             self.empty_since = clock.now;
         }
@@ -97,12 +112,17 @@ impl Room {
     /// Tells everybody about `occupant`, itself last.
     pub(super) fn tell(&self, occupant: &Occupant, notice: Notice<'_>, out: &mut Vec<Output>) {
         let presence = self.presence_of(occupant, notice, notice.statuses);
-        for other in self.occupants.iter().filter(|other| other.nick != occupant.nick) {
+        let others = self.occupants.iter().filter(|other| other.nick != occupant.nick);
+        for other in others.filter(|other| self.sees(other, occupant)) {
             send(other, presence.clone(), out);
         }
         let statuses: Vec<u16> =
             notice.own_statuses.iter().chain(notice.statuses).copied().chain([SELF]).collect();
-        send(occupant, self.presence_of(occupant, notice, &statuses), out);
+        let mut own = self.presence_of(occupant, notice, &statuses);
+        if occupant.is_moderator() && !notice.leaves {
+            own.push(permissions());
+        }
+        send(occupant, own, out);
     }
 
     /// The presence of `occupant` as others see it. The `muc#user` child comes first: clients take away the first
@@ -152,6 +172,7 @@ impl Room {
         occupant.presence = presence;
         self.announce(at, out);
         out.push(Output::Changed { nick: nick.to_owned() });
+        self.take_start_muted(at, out);
         Ok(())
     }
 
@@ -163,22 +184,23 @@ impl Room {
         clock: Clock,
         out: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
-        let affiliation = self.affiliation_of(sender);
-        self.admit(sender, &nick, affiliation, stanza)?;
+        let affiliation = self.admit(sender, &nick, stanza)?;
         let presence = sanitized(stanza);
         if is_too_large(&presence) {
             return Err(Refusal::TooLarge);
         }
         let newcomer =
             Occupant { nick, jid: sender.jid.clone(), session: Some(sender.session), presence, affiliation };
-        for other in &self.occupants {
+        for other in self.occupants.iter().filter(|other| self.sees(&newcomer, other)) {
             let presence = self.presence_of(other, Notice::default(), &[]);
             send(&newcomer, presence, out);
         }
+        self.tell_metadata(&newcomer, out);
         self.tell(&newcomer, Notice { own_statuses: &[NON_ANONYMOUS], ..Notice::default() }, out);
         self.welcome(&newcomer, stanza, out);
         let nick = newcomer.nick.clone();
         self.occupants.push(newcomer);
+        self.brief(&nick, clock, out);
         if self.participant_count() == 2 && self.created_unix_ms.is_none() {
             self.created_unix_ms = Some(clock.unix_ms);
         }
@@ -186,13 +208,9 @@ impl Room {
         Ok(())
     }
 
-    fn admit(
-        &self,
-        sender: Sender<'_>,
-        nick: &str,
-        affiliation: Affiliation,
-        stanza: &Element,
-    ) -> Result<(), Refusal> {
+    /// Whether somebody may come in, and as what.
+    fn admit(&mut self, sender: Sender<'_>, nick: &str, stanza: &Element) -> Result<Affiliation, Refusal> {
+        let affiliation = self.affiliation_of(sender);
         if self.occupant(nick).is_some() {
             return Err(Refusal::NickTaken);
         }
@@ -204,16 +222,19 @@ impl Room {
             return Err(Refusal::Banned);
         }
         let asked = stanza.child("x", ns::MUC).and_then(|x| x.child("password", ns::MUC)).map(Element::text);
-        if let Some(password) = self.settings.password()
-            && !affiliation.is_moderator()
-            && !equal(asked.unwrap_or_default().as_bytes(), password.as_bytes())
-        {
+        let knows = |password: &str| equal(asked.unwrap_or_default().as_bytes(), password.as_bytes());
+        let knows_password = self.settings.password().map(knows);
+        let affiliation = if self.settings.is_members_only() {
+            self.member(sender, stanza, affiliation, knows_password == Some(true))?
+        } else if knows_password == Some(false) && !affiliation.is_moderator() {
             return Err(Refusal::PasswordRequired);
-        }
+        } else {
+            affiliation
+        };
         if self.participant_count() >= self.policy.occupants_max {
             return Err(Refusal::RoomFull);
         }
-        Ok(())
+        Ok(affiliation)
     }
 
     /// History, then the subject, which ends the join (XEP-0045 §7.2.15).
@@ -240,6 +261,25 @@ pub(super) fn send(occupant: &Occupant, mut stanza: Element, out: &mut Vec<Outpu
     out.push(Output::Stanza { session, stanza });
 }
 
+/// What moderators may do, in their own presence: clients show the buttons by it.
+fn permissions() -> Element {
+    let permitted =
+        PERMISSIONS.map(|name| Element::new("p", ns::JITMEET).attr("name", name).attr("val", "true"));
+    Element::new("permissions", ns::JITMEET).with_all(permitted)
+}
+
+/// As the existing server grants them to moderators without a token.
+const PERMISSIONS: [&str; 9] = [
+    "livestreaming",
+    "recording",
+    "transcription",
+    "outbound-call",
+    "create-polls",
+    "send-groupchat",
+    "flip",
+    "live-translation",
+    "live-translation-subscribe",
+];
 /// Status: this presence is the recipient's own.
 const SELF: u16 = 110;
 /// Status: real addresses are visible to all.

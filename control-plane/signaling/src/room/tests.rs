@@ -10,6 +10,12 @@ const ROOM: &str = "standup@conference.meet.example";
 const MUC: &str = "<x xmlns='http://jabber.org/protocol/muc'/>";
 const NAMES: [&str; 4] = ["ann", "bob", "cid", "dot"];
 
+/// What moderators may do, in their own presence.
+const PERMISSIONS: &str = "<permissions xmlns='http://jitsi.org/jitmeet'><p name='livestreaming' val='true'/>\
+    <p name='recording' val='true'/><p name='transcription' val='true'/><p name='outbound-call' val='true'/>\
+    <p name='create-polls' val='true'/><p name='send-groupchat' val='true'/><p name='flip' val='true'/>\
+    <p name='live-translation' val='true'/><p name='live-translation-subscribe' val='true'/></permissions>";
+
 struct Party {
     room: Room,
 }
@@ -29,7 +35,8 @@ impl Party {
     fn without_focus(occupants_max: usize) -> Party {
         let policy = Policy { occupants_max, nick_from_localpart: false };
         let jid = BareJid::new(ROOM).expect("an address");
-        Party { room: Room::new(jid, "meeting-1".into(), policy, Timestamp::ZERO) }
+        let domains = Arc::new(Domains::of("meet.example"));
+        Party { room: Room::new(jid, Kind::Main, "meeting-1".into(), policy, domains, Timestamp::ZERO) }
     }
 
     fn focus_joins(&mut self) -> Vec<String> {
@@ -82,6 +89,13 @@ fn join(name: &str, children: &str) -> String {
 fn lines(out: Vec<Output>) -> Vec<String> {
     let line = |output| match output {
         Output::Stanza { session, stanza } => format!("{} < {stanza}", NAMES[session.0 as usize]),
+        Output::Refused { session, stanza } => {
+            format!("{} < {}", NAMES[session.0 as usize], without_text(stanza))
+        }
+        Output::Policy { .. } => "policy".to_owned(),
+        Output::LobbyOpened => "lobby opened".to_owned(),
+        Output::LobbyClosed => "lobby closed".to_owned(),
+        Output::Denied { occupant, .. } => format!("denied {occupant}"),
         Output::Joined { nick, .. } => format!("+{nick}"),
         Output::Changed { nick } => format!("~{nick}"),
         Output::Left { nick, .. } => format!("-{nick}"),
@@ -89,15 +103,33 @@ fn lines(out: Vec<Output>) -> Vec<String> {
     out.into_iter().map(line).collect()
 }
 
+/// A refusal without its text for people, which must be there.
+fn without_text(mut stanza: Element) -> Element {
+    let children: Vec<Element> = stanza.children().cloned().collect();
+    stanza.take_nodes();
+    for mut child in children {
+        if child.name() == "error" {
+            assert!(
+                child.child("text", ns::STANZA_ERRORS).is_some_and(|text| text.text().len() > 9),
+                "{child}"
+            );
+            child.retain_children(|child| child.name() != "text");
+        }
+        stanza.push(child);
+    }
+    stanza
+}
+
 /// A presence as `to` gets it from `nick`.
 fn presence(to: &str, nick: &str, rights: &str, codes: &[u16], children: &str) -> String {
     let (affiliation, role) = rights.split_once('/').expect("affiliation/role");
     let real = if nick == "focus" { "focus@auth.meet.example/focus".into() } else { jid(nick).to_string() };
+    let own_rights = if to == nick && role == "moderator" { PERMISSIONS } else { "" };
     let codes: String = codes.iter().map(|code| format!("<status code='{code}'/>")).collect();
     format!(
         "{to} < <presence xmlns='jabber:client' from='{ROOM}/{nick}' to='{}'>\
          <x xmlns='http://jabber.org/protocol/muc#user'>\
-         <item affiliation='{affiliation}' role='{role}' jid='{real}'/>{codes}</x>{children}</presence>",
+         <item affiliation='{affiliation}' role='{role}' jid='{real}'/>{codes}</x>{children}{own_rights}</presence>",
         jid(to)
     )
 }

@@ -24,7 +24,8 @@ impl Signaling {
         let jid = Jid::new(address).ok().filter(Jid::is_bare)?.into_bare();
         let name = jid.node()?.as_str();
         let named = name.len() <= ROOM_NAME_BYTES_MAX && !name.starts_with(HEALTH_CHECK_PREFIX);
-        (named && self.config.domains.is_muc(jid.domain().as_str())).then_some(jid)
+        let is_ours = self.domains.is_muc(jid.domain().as_str()) || self.breakouts.main(&jid).is_some();
+        (named && is_ours).then_some(jid)
     }
 
     /// A stanza from `session`. Its `from` becomes the session's address, whatever the client wrote.
@@ -48,7 +49,7 @@ impl Signaling {
         stanza.set_attribute("to", to.as_str());
         let domain = to.domain().as_str();
         let domains = &self.config.domains;
-        if domains.is_muc(domain) && to.node().is_some() {
+        if domains.has_rooms(domain) && to.node().is_some() {
             return self.room_stanza(session, kind, &to, &stanza, now);
         }
         let is_service = to.node().is_none() && to.is_bare();
@@ -57,6 +58,16 @@ impl Signaling {
             Kind::Iq(_) if is_service && domain == domains.focus => self.focus_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domains.is_muc(domain) => {
                 self.discovered(session, &stanza, disco::room_service());
+            }
+            Kind::Iq(_) if is_service && domains.is_lobby(domain) => {
+                let info = disco::lobby_service(self.query_room_has_lobby(session));
+                self.discovered(session, &stanza, info);
+            }
+            Kind::Iq(_) if is_service && domain == domains.breakout => {
+                self.discovered(session, &stanza, disco::breakout_service());
+            }
+            Kind::Message if is_service && let Some(component) = domains.component(domain) => {
+                self.command(session, component, &stanza, now);
             }
             // Presence outside of rooms is for contacts, which nobody has here.
             Kind::Presence => {}
@@ -81,7 +92,7 @@ impl Signaling {
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
         let answer = match (payload.name(), payload.ns()) {
             ("ping", ns::PING) if is_get => None,
-            ("query", ns::DISCO_INFO) if is_get => Some(disco::main_domain()),
+            ("query", ns::DISCO_INFO) if is_get => Some(disco::main_domain(&self.config.domains)),
             ("query", ns::DISCO_ITEMS) if is_get => Some(Element::new("query", ns::DISCO_ITEMS)),
             ("services", ns::EXTDISCO_2 | ns::EXTDISCO_1) if is_get => Some(services::services(payload.ns())),
             _ => return self.refuse(session, iq, Refusal::Unserved),
@@ -126,6 +137,13 @@ impl Signaling {
             // The room may be over now.
             self.obey_focus(now);
         }
+        if kind == Kind::Presence && stanza.attribute("type").is_none() {
+            if let Err(refusal) = self.prepare_join(session, &address, now) {
+                return self.refuse(session, stanza, refusal);
+            }
+        } else if kind == Kind::Message && to.resource().is_none() && is_invitation(stanza) {
+            return self.invited(session, &address, stanza, now);
+        }
         let Some(entry) = self.sessions.get(&session) else { return };
         let sender = room::Sender { session, jid: &entry.jid };
         let Some(room) = self.rooms.get_mut(&address) else {
@@ -157,6 +175,23 @@ impl Signaling {
         self.apply(&address, out, now);
     }
 
+    /// Breakout rooms and lobbies take their moderators from the main room.
+    fn prepare_join(&mut self, session: SessionId, address: &BareJid, now: Timestamp) -> Result<(), Refusal> {
+        let Some(room) = self.rooms.get(address).filter(|room| room.occupant_of(session).is_none()) else {
+            return Ok(());
+        };
+        match room.kind().clone() {
+            room::Kind::Main => {}
+            room::Kind::Breakout { .. } => self.admit_to_breakout(session, address, now)?,
+            room::Kind::Lobby { main } => {
+                if let Some(jid) = self.sessions.get(&session).map(|entry| entry.jid.to_bare()) {
+                    self.mirror_into_lobby(&main, &jid, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// An IQ to `room/focus`, from the sender's occupant address.
     fn focus_occupant_iq(&mut self, session: SessionId, room: &BareJid, iq: &Element, now: Timestamp) {
         let entry = self.rooms.get(room);
@@ -176,14 +211,16 @@ impl Signaling {
     fn discovered(&mut self, session: SessionId, iq: &Element, info: Element) {
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
         if is_get && iq.child("query", ns::DISCO_INFO).is_some() {
-            self.send(session, stanza::iq_result(iq).with(info));
+            let node = iq.child("query", ns::DISCO_INFO).and_then(|query| query.attribute("node"));
+            self.send(session, stanza::iq_result(iq).with(info.attr_if("node", node)));
         } else {
             self.refuse(session, iq, Refusal::Unserved);
         }
     }
 
-    fn refuse(&mut self, session: SessionId, request: &Element, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, session: SessionId, request: &Element, refusal: Refusal) {
         if let Some(answer) = refusal.answer(request) {
+            self.count_refusal(&answer);
             self.send(session, answer);
         }
     }
@@ -193,6 +230,12 @@ impl Signaling {
         stanza.set_attribute("to", entry.jid.as_str());
         self.outputs.push_back(Output::Stanza { session, stanza });
     }
+}
+
+/// A moderator lets somebody in from the lobby; the message has no type or `normal`.
+fn is_invitation(message: &Element) -> bool {
+    let is_normal = matches!(message.attribute("type"), None | Some("normal"));
+    is_normal && message.child("x", ns::MUC_USER).is_some_and(|x| x.child("invite", ns::MUC_USER).is_some())
 }
 
 fn properties(conference: &Element) -> Vec<(String, String)> {

@@ -67,6 +67,10 @@ fn two_clients_meet_and_one_leaves() {
     let mut world = World::new();
     let muc_user = "<x xmlns='http://jabber.org/protocol/muc#user'>";
     let ann = children("Ann");
+    let own_ann = ann.replace(
+        "</presence>",
+        "<permissions xmlns='http://jitsi.org/jitmeet'><p name='livestreaming' val='true'/>*</permissions></presence>",
+    );
     let bob = children("Bob");
     world.run("Ann opens");
     world.run(&join("Ann"));
@@ -75,7 +79,7 @@ fn two_clients_meet_and_one_leaves() {
         Ann < <presence xmlns='jabber:client' from='{{room}}/focus' to='{{Ann}}'>{muc_user}<item affiliation='owner' role='moderator' jid='focus@auth.meet.example/focus'/></x>*</presence>
         Ann < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Ann}}'>{muc_user}<item affiliation='none' role='participant' jid='{{Ann}}'/><status code='100'/><status code='110'/></x>{ann}
         Ann < <message xmlns='jabber:client' type='groupchat' from='{{room}}' to='{{Ann}}'><subject/></message>
-        Ann < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Ann}}'>{muc_user}<item affiliation='owner' role='moderator' jid='{{Ann}}'/><status code='110'/></x>{ann}
+        Ann < <presence xmlns='jabber:client' from='{{room}}/{{Ann.nick}}' to='{{Ann}}'>{muc_user}<item affiliation='owner' role='moderator' jid='{{Ann}}'/><status code='110'/></x>{own_ann}
         Ann <
         "
     ));

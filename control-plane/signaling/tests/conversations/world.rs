@@ -6,7 +6,9 @@
 //! - `Ann > frame`: Ann sends a frame;
 //! - `Ann < pattern`: the next frame that Ann gets; `*` stands for any text;
 //! - `Ann <`: Ann gets nothing more;
-//! - `Ann joins`: conference request, join, everything it brings is read and thrown away;
+//! - `Ann arrives`: conference request and join; `Ann joins`: conference request, join, everything it brings is read and thrown away;
+//! - `Ann learns x from a'*'b`: the next frame that Ann gets and that is like this; `{x}` is from now on what `*` stands for;
+//! - `Ann enters room`: as `joins`, for another room;
 //! - `Ann drops`: Ann's socket is lost; `Ann resumes`: she comes back on a new one; `wait 5`: seconds pass; `forget`: everything unread is thrown away.
 //!
 //! `{Ann}` is Ann's address, `{Ann.bare}` that without resource, `{Ann.nick}` her endpoint id, `{room}` the room.
@@ -28,8 +30,11 @@ pub(crate) const ROOM: &str = "standup@conference.meet.example";
 pub(crate) struct World {
     streams: Streams,
     pub(crate) signaling: Signaling,
+    /// What the media plane and its associations were told.
+    pub(crate) commands: Vec<Output>,
     now: Timestamp,
     clients: BTreeMap<String, Client>,
+    learned: BTreeMap<String, String>,
     connections: u64,
 }
 
@@ -55,8 +60,10 @@ impl World {
         World {
             streams: Streams::new(streams::Config::new("meet.example"), counting(1)),
             signaling: Signaling::new(config, counting(2)),
+            commands: Vec::new(),
             now: Timestamp::from_millis(1_000),
             clients: BTreeMap::new(),
+            learned: BTreeMap::new(),
             connections: 0,
         }
     }
@@ -81,7 +88,8 @@ impl World {
             "connects" => self.connect(name),
             "opens" => self.open(name),
             "resumes" => self.resume(name),
-            "joins" => self.join(name),
+            "arrives" => self.arrive(name, "{room}"),
+            "joins" => self.join(name, "{room}"),
             "drops" => {
                 let connection = self.client(name).connection;
                 self.streams.lost(ConnectionId(connection), self.now);
@@ -89,6 +97,8 @@ impl World {
             }
             "<" => self.expect_nothing(name, line),
             _ => match rest.split_once(' ') {
+                Some(("enters", room)) => self.join(name, room),
+                Some(("learns", rest)) => self.learn(name, rest, line),
                 Some((">", frame)) => self.send(name, frame),
                 Some(("<", pattern)) => self.expect(name, pattern, line),
                 _ => panic!("not understood: {line}"),
@@ -137,21 +147,27 @@ impl World {
         self.send(name, &format!("<resume xmlns='urn:xmpp:sm:3' previd='{previd}' h='{h}'/>"));
     }
 
-    fn join(&mut self, name: &str) {
+    fn join(&mut self, name: &str, room: &str) {
+        self.arrive(name, room);
+        self.line("forget");
+    }
+
+    fn arrive(&mut self, name: &str, room: &str) {
         self.send(
             name,
-            "<iq xmlns='jabber:client' type='set' to='focus.meet.example' id='c'>\
-             <conference xmlns='http://jitsi.org/protocol/focus' room='{room}' machine-uid='m'/></iq>",
+            &format!(
+                "<iq xmlns='jabber:client' type='set' to='focus.meet.example' id='c'>\
+                 <conference xmlns='http://jitsi.org/protocol/focus' room='{room}' machine-uid='m'/></iq>"
+            ),
         );
         let nick = format!("{{{name}.nick}}");
         self.send(
             name,
             &format!(
-                "<presence xmlns='jabber:client' to='{{room}}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/>\
+                "<presence xmlns='jabber:client' to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/>\
                  <nick xmlns='http://jabber.org/protocol/nick'>{name}</nick></presence>"
             ),
         );
-        self.line("forget");
     }
 
     fn send(&mut self, name: &str, frame: &str) {
@@ -182,6 +198,19 @@ impl World {
         panic!("\n{line}\n wanted {pattern}\n    got nothing\n");
     }
 
+    /// `word from before'*'after`.
+    fn learn(&mut self, name: &str, rest: &str, line: &str) {
+        let (word, pattern) = rest.split_once(" from ").expect("learns … from …");
+        let (before, after) = pattern.split_once('*').expect("a star");
+        let (before, after) = (self.filled(before), self.filled(after));
+        let found = self.client(name).inbox.drain(..).find_map(|frame| {
+            let (_, rest) = frame.split_once(&before)?;
+            Some(rest.split_once(&after)?.0.to_owned())
+        });
+        let found = found.unwrap_or_else(|| panic!("{line}: no frame is like this"));
+        self.learned.insert(word.to_owned(), found);
+    }
+
     fn expect_nothing(&mut self, name: &str, line: &str) {
         let inbox = std::mem::take(&mut self.client(name).inbox);
         let unexpected = inbox.iter().find(|frame| !is_of_focus(frame));
@@ -194,6 +223,9 @@ impl World {
 
     fn filled(&self, text: &str) -> String {
         let mut text = text.replace("{room}", ROOM);
+        for (word, learned) in &self.learned {
+            text = text.replace(&format!("{{{word}}}"), learned);
+        }
         for (name, client) in &self.clients {
             text = text
                 .replace(&format!("{{{name}}}"), &client.jid)
@@ -215,7 +247,8 @@ impl World {
                 Output::CloseSession { session, condition } => {
                     self.streams.close_session(session, condition, self.now);
                 }
-                Output::ConferenceAnswer { .. } | Output::Command(_) | Output::Association(_) => {}
+                Output::ConferenceAnswer { .. } => {}
+                output => self.commands.push(output),
             }
         }
     }
