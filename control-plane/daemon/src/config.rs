@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::limits::{LOCAL_ADDRESSES_MAX, WORKERS_MAX};
+use worker::CipherProvider;
 
 use self::document::Document;
 use self::reader::Reader;
@@ -64,6 +65,8 @@ pub(crate) struct Media {
     pub(crate) workers: Option<usize>,
     pub(crate) pin: bool,
     pub(crate) io: DatagramIo,
+    /// `None` = try both at start.
+    pub(crate) cipher_provider: Option<CipherProvider>,
     pub(crate) slots: u32,
     pub(crate) spin_us: u64,
     pub(crate) receiver_budget_bps: u64,
@@ -267,6 +270,10 @@ fn read_media(reader: &mut Reader<'_>) -> Media {
         io: reader.choice(
             "media.io",
             &[("auto", DatagramIo::Auto), ("io_uring", DatagramIo::Uring), ("plain", DatagramIo::Plain)],
+        ),
+        cipher_provider: reader.choice(
+            "media.cipher_provider",
+            &[("auto", None), ("aws-lc", Some(CipherProvider::AwsLc)), ("ring", Some(CipherProvider::Ring))],
         ),
         slots: reader.integer("media.slots", 1_024..=1_048_576) as u32,
         spin_us: reader.integer("media.spin_us", 0..=1_000_000),

@@ -16,7 +16,7 @@ use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use worker::{BackendChoice, MediaPlane};
+use worker::{BackendChoice, CipherChoice, MediaPlane};
 use xmpp::Streams;
 
 use crate::candidates::{self, Addresses};
@@ -168,6 +168,7 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
             DatagramIo::Uring => BackendChoice::IoUring,
             DatagramIo::Plain => BackendChoice::Plain,
         },
+        cipher: config.media.cipher_provider.map_or(CipherChoice::Auto, CipherChoice::Fixed),
         slots: config.media.slots,
         spin_us: config.media.spin_us,
         receiver_budget: config.media.receiver_budget_bps,
@@ -189,6 +190,8 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
             "a kernel of 6.1 or newer with io_uring allowed forwards with less CPU",
         ));
     }
+    let cipher = media.cipher();
+    tracing::info!("AES-GCM by {}: {}", cipher.provider.name(), cipher.reason);
     Ok(media)
 }
 

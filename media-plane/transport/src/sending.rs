@@ -218,6 +218,15 @@ impl Plan {
         let body_len = prefix_len + packet.payload.len() + usize::from(self.padding);
         let header_room = room.checked_sub(body_len + session.rtp_overhead())?;
         let header_len = self.write_header(ids, packet, &mut out[..header_room])?;
+        if self.padding > 0 {
+            out[0] |= PADDING_FLAG;
+        }
+        let (ssrc, index) = (self.header.ssrc, self.index);
+        if prefix_len == 0 && !packet.patch.changes_payload() {
+            let sealed_len =
+                session.seal_rtp_from(ssrc, index, header_len, packet.payload, self.padding, out)?;
+            return Some((sealed_len, *out.get(header_len + body_len..)?.first_chunk()?));
+        }
 
         let (prefix, rest) = out.get_mut(header_len..header_len + body_len)?.split_at_mut(prefix_len);
         if let Some(sequence) = self.original_sequence {
@@ -229,10 +238,9 @@ impl Plan {
         if let Some((count, zeros)) = padding.split_last_mut() {
             zeros.fill(0);
             *count = self.padding;
-            out[0] |= PADDING_FLAG;
         }
         let len = header_len + body_len;
-        let sealed_len = session.seal_rtp(self.header.ssrc, self.index, out, header_len, len)?;
+        let sealed_len = session.seal_rtp(ssrc, index, out, header_len, len)?;
         Some((sealed_len, *out.get(len..)?.first_chunk()?))
     }
 

@@ -105,7 +105,10 @@ impl Worker {
                 let Some(room) = self.room_of(seat, endpoint) else {
                     return Spent::Subscription(subscription);
                 };
-                Spent::Subscription(room.conference.set_audio_subscription(endpoint, subscription, now))
+                let former = room.conference.set_audio_subscription(endpoint, subscription, now);
+                let conference = room.id;
+                self.events_of(conference, now, io);
+                Spent::Subscription(former)
             }
             Order::SetForceMute { seat, endpoint, audio, video } => {
                 if let Some(seat) = seat_mut(&mut self.seats, seat, endpoint) {
@@ -129,12 +132,14 @@ impl Worker {
         });
         self.room_numbers.insert(room.id, number as u32);
         self.rooms[number] = Some(room);
+        self.note_deadline_of_room(number as u32);
         Spent::Nothing
     }
 
     fn close_room(&mut self, conference: ConferenceId) -> Spent {
         let Some(number) = self.room_numbers.remove(&conference) else { return Spent::Nothing };
         let Some(mut room) = self.rooms[number as usize].take() else { return Spent::Nothing };
+        self.note_deadline_of_room(number);
         for cache in room.caches() {
             cache.clear(&mut self.arena);
         }
@@ -173,10 +178,9 @@ impl Worker {
         seat.room = room_number.unwrap_or_default();
         while self.seats.len() <= number && self.seats.len() < self.seats.capacity() {
             self.seats.push(None);
-            self.deadlines.push(Timestamp::NEVER);
         }
         if let Some(place) = self.seats.get_mut(number) {
-            self.deadlines[number] = seat.transport.poll_timeout();
+            self.deadlines.set(seat.index, seat.transport.poll_timeout());
             *place = Some(seat);
         }
         self.events_of(conference, now, io);
@@ -192,7 +196,7 @@ impl Worker {
     ) -> Spent {
         let Some(place) = self.seats.get_mut(number as usize) else { return Spent::Nothing };
         let Some(seat) = place.take_if(|seat| seat.endpoint == endpoint) else { return Spent::Nothing };
-        self.deadlines[number as usize] = Timestamp::NEVER;
+        self.deadlines.set(number, Timestamp::NEVER);
         self.addresses.remove_endpoint(endpoint);
         let mut receiver = None;
         if let Some(room) = self.room_mut(seat.conference) {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use contract::session::Candidate;
 
+use crate::cipher::CipherChoice;
+
 /// Settings of the media plane, with the defaults of the appliance.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub candidates: Vec<Candidate>,
     /// Which system interface moves the datagrams.
     pub io: uring::Choice,
+    /// Which library is behind AES-GCM.
+    pub cipher: CipherChoice,
     /// Packet slots of each worker; 2 KiB each, touched only when used.
     pub slots: u32,
     /// How long a worker spins past the last packet before it sleeps, microseconds.
@@ -39,6 +43,7 @@ impl Default for Config {
             local: vec![SocketAddr::from(([0, 0, 0, 0], 10_000))],
             candidates: Vec::new(),
             io: uring::Choice::Auto,
+            cipher: CipherChoice::Auto,
             slots: 16_384,
             spin_us: 500,
             receiver_budget: 20_000_000,

@@ -15,8 +15,6 @@ use crate::worker::Worker;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Published {
     pub(crate) room: u32,
-    /// Order of arrival within the turn.
-    number: u32,
     pub(crate) source: SourceIndex,
     pub(crate) media: MediaPacket,
     pub(crate) parts: PacketParts,
@@ -31,7 +29,21 @@ impl Published {
         parts: PacketParts,
         slot: Slot,
     ) -> Published {
-        Published { room, number: 0, source, media, parts, slot }
+        Published { room, source, media, parts, slot }
+    }
+}
+
+/// The packets of one room in a turn, in order of arrival.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    list: &'a [Published],
+    /// (Room, place in the list).
+    order: &'a [(u32, u16)],
+}
+
+impl<'a> Batch<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a Published> {
+        self.order.iter().map(move |(_, at)| &self.list[usize::from(*at)])
     }
 }
 
@@ -75,7 +87,6 @@ impl Worker {
             cache.insert(published.media.encoding, cached, arena);
             cache.remember(&published.media);
         }
-        published.number = list.len() as u32;
         arena.retain(published.slot);
         list.push(published);
     }
@@ -86,19 +97,23 @@ impl Worker {
             return;
         }
         let mut list = std::mem::take(&mut self.published);
-        list.sort_unstable_by_key(|published| (published.room, published.number));
-        for of_room in list.chunk_by(|a, b| a.room == b.room) {
-            self.conference_events(of_room[0].room, now, io);
-            self.fan_out_room(of_room, now, io);
+        let mut order = std::mem::take(&mut self.fan_out_order);
+        order.extend(list.iter().enumerate().map(|(at, published)| (published.room, at as u16)));
+        // Rooms together, within them in order of arrival. Of one room alone it is sorted already, which costs a look.
+        order.sort_unstable();
+        for of_room in order.chunk_by(|a, b| a.0 == b.0) {
+            let number = of_room[0].0;
+            self.conference_events(number, now, io);
+            self.fan_out_room(number, Batch { list: &list, order: of_room }, now, io);
         }
         for published in list.drain(..) {
             self.arena.release(published.slot);
         }
-        self.published = list;
+        order.clear();
+        (self.published, self.fan_out_order) = (list, order);
     }
 
-    fn fan_out_room(&mut self, packets: &[Published], now: Timestamp, io: &mut impl DatagramIo) {
-        let number = packets[0].room;
+    fn fan_out_room(&mut self, number: u32, packets: Batch<'_>, now: Timestamp, io: &mut impl DatagramIo) {
         let places = self.rooms[number as usize].as_deref().map_or(0, Room::receiver_places);
         for receiver in (0..places).map(ReceiverIndex) {
             self.fan_out_to(number, receiver, packets, now, io);
@@ -111,12 +126,16 @@ impl Worker {
         &mut self,
         number: u32,
         receiver: ReceiverIndex,
-        packets: &[Published],
+        packets: Batch<'_>,
         now: Timestamp,
         io: &mut impl DatagramIo,
     ) {
         let Worker { rooms, seats, arena, statistics, .. } = self;
         let Some(room) = rooms[number as usize].as_deref_mut() else { return };
+        // Most packets of a large room are for few, and none for its sender: those others' transports stay out of the cache.
+        if !packets.iter().any(|published| room.conference.is_interested(published.source, receiver)) {
+            return;
+        }
         let Some(seat) = room.seat(receiver).and_then(|seat| seats.get_mut(seat as usize)?.as_deref_mut())
         else {
             return;
@@ -133,7 +152,7 @@ impl Worker {
             }
             Some(projected.replay)
         };
-        for published in packets {
+        for published in packets.iter() {
             if !room.conference.is_interested(published.source, receiver)
                 || offer(room, published) != Some(true)
             {
@@ -149,7 +168,7 @@ impl Worker {
                 }
             }
         }
-        self.deadlines[seat.index as usize] = seat.transport.poll_timeout();
+        self.deadlines.set(seat.index, seat.transport.poll_timeout());
         if stream_missing {
             // The conference has a stream to announce, or the transport is out of room for one.
             self.conference_events(number, now, io);

@@ -75,7 +75,7 @@ impl Worker {
         }
         if let Some(seat) = seat_mut(&mut self.seats, owner.seat, owner.endpoint) {
             seat.transport.request_key_frame(ssrc, now);
-            self.deadlines[owner.seat as usize] = seat.transport.poll_timeout();
+            self.deadlines.set(owner.seat, seat.transport.poll_timeout());
             self.statistics.count(Metric::KeyFrameRequests);
         }
     }
@@ -118,14 +118,15 @@ impl Worker {
         }
     }
 
-    /// Carry out, pass on or report what a conference has to say.
+    /// Carry out, pass on or report what a conference has to say, and learn when it wants to be called: to be called
+    /// after whatever changes a conference.
     pub(crate) fn conference_events(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) {
         let _ = io;
         for _ in 0..EVENTS_PER_CALL {
             let Some(room) = self.rooms[number as usize].as_deref_mut() else { return };
             let conference = room.id;
             match room.conference.poll_event() {
-                None => return,
+                None => break,
                 Some(Event::KeyFrameNeeded { source, ssrc }) => {
                     self.request_key_frame(number, source, ssrc, None, now)
                 }
@@ -151,6 +152,7 @@ impl Worker {
                 }
             }
         }
+        self.note_deadline_of_room(number);
     }
 
     /// Give the transport of `receiver` a stream for a new outgoing SSRC, from the spares of its seat.

@@ -154,7 +154,7 @@ impl Worker {
     /// Learn what a transport has to say, and when it wants to be called again.
     pub(crate) fn after_transport(&mut self, number: u32, now: Timestamp) {
         let Some(seat) = self.seats.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
-        self.deadlines[number as usize] = seat.transport.poll_timeout();
+        self.deadlines.set(number, seat.transport.poll_timeout());
         let endpoint = seat.endpoint;
         let mut events = ArrayVec::<transport::Event, EVENTS_PER_CALL>::new();
         while let Some(event) = seat.transport.poll_event() {
@@ -253,7 +253,7 @@ impl Worker {
     ) -> Result<Ended, DropReason> {
         let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
         let opened = seat.transport.open_rtp(datagram, self.arena.bytes_mut(slot), now);
-        self.deadlines[route.seat as usize] = seat.transport.poll_timeout();
+        self.deadlines.set(route.seat, seat.transport.poll_timeout());
         seat.heard = if opened.is_ok() { now } else { seat.heard };
         let padding = seat.transport.padding_only().filter(|_| opened.is_err());
         if let Some(padding) = padding {

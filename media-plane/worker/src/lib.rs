@@ -9,8 +9,10 @@
 
 mod address_table;
 mod apply;
+mod cipher;
 mod config;
 mod datagram_io;
+mod deadlines;
 mod dtls;
 mod egress;
 mod fanout;
@@ -36,6 +38,7 @@ mod ufrag;
 mod worker;
 mod worker_io;
 
+pub use cipher::{Cipher, CipherChoice};
 pub use config::Config;
 pub use datagram_io::DatagramIo;
 pub use dtls::{DtlsDatagram, DtlsSender};
@@ -44,5 +47,6 @@ pub use queues::HandshakeEnd;
 pub use statistics::Statistics;
 pub use tcp::{TcpDatagram, TcpEnd};
 pub use thread::{Clock, StartError};
+pub use transport::srtp::Provider as CipherProvider;
 pub use uring::{Backend, Choice as BackendChoice};
 pub use worker::Worker;

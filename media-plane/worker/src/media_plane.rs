@@ -10,7 +10,9 @@ use std::sync::PoisonError;
 
 use contract::session::{EndpointSpec, LocalTransport, SourceSpec, VideoType};
 use contract::{Command, ConferenceId, EndpointId, Report, SourceId, Timestamp, WorkerId};
+use transport::srtp::Session;
 
+use crate::cipher::Cipher;
 use crate::dtls::DtlsSender;
 use crate::order::{Order, Return, SourceOwner};
 use crate::placement::Placement;
@@ -28,6 +30,7 @@ pub struct MediaPlane {
     handshakes: Vec<Option<HandshakeEnd>>,
     dtls: DtlsSender,
     surroundings: Surroundings,
+    cipher: Cipher,
     receiver_budget: u64,
     placement: Placement,
     endpoints: HashMap<EndpointId, Placed>,
@@ -72,6 +75,7 @@ impl MediaPlane {
             handshakes: parts.handshakes.into_iter().map(Some).collect(),
             dtls: parts.dtls,
             surroundings: parts.surroundings,
+            cipher: parts.cipher,
             receiver_budget: parts.receiver_budget,
             placement: Placement::new(workers, parts.spread_after),
             endpoints: HashMap::new(),
@@ -101,7 +105,9 @@ impl MediaPlane {
             Command::RestartIce { endpoint } => self.restart_ice(endpoint),
             Command::SetKeys { endpoint, keys } => {
                 // Keys of a wrong length cannot come from a handshake; without keys the endpoint simply never gets media.
-                let Ok(session) = transport::srtp::Session::new(&keys) else { return Ok(()) };
+                let Ok(session) = Session::with_provider(&keys, self.cipher.provider) else {
+                    return Ok(());
+                };
                 self.order_seat(endpoint, |seat| Order::SetKeys { seat, endpoint, session });
             }
             Command::SetSources { endpoint, sources } => self.set_sources(endpoint, sources),
@@ -177,6 +183,11 @@ impl MediaPlane {
     /// How datagrams are moved: the back end of each worker, and why it is not io_uring if it is not.
     pub fn backends(&self) -> &[(uring::Backend, Option<String>)] {
         &self.threads.backends
+    }
+
+    /// The library behind AES-GCM, and why that one.
+    pub fn cipher(&self) -> &Cipher {
+        &self.cipher
     }
 
     /// The addresses that media sockets are bound to.
@@ -424,6 +435,7 @@ pub(crate) struct Parts {
     pub(crate) handshakes: Vec<HandshakeEnd>,
     pub(crate) dtls: DtlsSender,
     pub(crate) surroundings: Surroundings,
+    pub(crate) cipher: Cipher,
     pub(crate) receiver_budget: u64,
     pub(crate) spread_after: usize,
     pub(crate) tcp: Option<TcpEnd>,

@@ -11,6 +11,7 @@ use mesh::Mesh;
 use mesh::wake::Sleeper;
 use uring::Io;
 
+use crate::cipher::{Cipher, CipherChoice};
 use crate::config::Config;
 use crate::dtls::DtlsSender;
 use crate::media_plane::{MediaPlane, Parts};
@@ -135,6 +136,7 @@ impl MediaPlane {
             handshakes: queues.handshakes,
             dtls: DtlsSender { seats: Arc::default(), queues: queues.dtls_out, wakers: queues.wakers },
             surroundings,
+            cipher: Cipher::settle(config.cipher),
             receiver_budget: config.receiver_budget,
             spread_after: config.spread_after,
             tcp: Some(tcp),
@@ -171,6 +173,7 @@ impl MediaPlane {
             handshakes: queues.handshakes,
             dtls: DtlsSender { seats: Arc::default(), queues: queues.dtls_out, wakers: queues.wakers },
             surroundings,
+            cipher: Cipher::settle(without_trial(config.cipher)),
             receiver_budget: config.receiver_budget,
             spread_after: config.spread_after,
             tcp: None,
@@ -282,6 +285,14 @@ fn with_ports(config: &Config, local: &[SocketAddr]) -> Vec<contract::session::C
         }
     }
     candidates
+}
+
+/// A simulation is the same each time.
+fn without_trial(choice: CipherChoice) -> CipherChoice {
+    match choice {
+        CipherChoice::Auto => CipherChoice::Fixed(transport::srtp::Provider::default()),
+        fixed => fixed,
+    }
 }
 
 /// Ten times what was measured.

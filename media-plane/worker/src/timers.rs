@@ -1,5 +1,7 @@
 //! What is due: transports, conferences, and twice a second the sweep over activity and kept packets.
 
+use std::ops::Range;
+
 use contract::limits::{ENDPOINT_TIMEOUT, RETRANSMISSION_AGE};
 use contract::{Duration, EndpointId, Metric, Report, Timestamp};
 
@@ -12,26 +14,41 @@ impl Worker {
     /// Call whoever asked to be called by now. True if there was anyone.
     pub(crate) fn expire_timers(&mut self, now: Timestamp, io: &mut impl DatagramIo) -> bool {
         let mut any = false;
-        for seat in 0..self.deadlines.len() {
-            if self.deadlines[seat] <= now {
-                any = true;
-                self.call_transport(seat as u32, now, io);
-            }
+        let mut from = 0;
+        while let Some(seat) = self.deadlines.due(from, now) {
+            any = true;
+            self.call_transport(seat, now, io);
+            from = seat + 1;
         }
-        for room in 0..self.rooms.len() {
-            let Some(entry) = self.rooms[room].as_deref_mut() else { continue };
-            if entry.conference.poll_timeout() <= now {
-                any = true;
+        let mut from = 0;
+        while let Some(room) = self.room_deadlines.due(from, now) {
+            any = true;
+            if let Some(entry) = self.rooms[room as usize].as_deref_mut() {
                 entry.conference.handle_timeout(now);
-                self.conference_events(room as u32, now, io);
             }
+            self.conference_events(room, now, io);
+            from = room + 1;
         }
-        if self.next_sweep <= now {
-            self.next_sweep = now + SWEEP_INTERVAL;
-            self.stranger_budget = STRANGERS_PER_SWEEP;
-            self.sweep(now);
+        if self.sweep.next <= now {
+            self.sweep_on(now);
         }
         any
+    }
+
+    /// Learn when a room's conference wants to be called.
+    pub(crate) fn note_deadline_of_room(&mut self, number: u32) {
+        let room = self.rooms.get(number as usize).and_then(Option::as_deref);
+        let time = room.map_or(Timestamp::NEVER, |room| room.conference.poll_timeout());
+        self.room_deadlines.set(number, time);
+    }
+
+    /// Whether no conference wants to be called earlier than is known here.
+    pub(crate) fn deadlines_hold(&self) -> bool {
+        let mut rooms = self.rooms.iter().enumerate();
+        rooms.all(|(number, room)| {
+            let known = self.room_deadlines.get(number as u32);
+            room.as_deref().is_none_or(|room| room.conference.poll_timeout() >= known)
+        })
     }
 
     fn call_transport(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) {
@@ -43,23 +60,41 @@ impl Worker {
             self.statistics.add(Metric::NacksSent, after.nacks_sent - before.nacks_sent);
             self.after_transport(number, now);
         } else {
-            self.deadlines[number as usize] = Timestamp::NEVER;
+            self.deadlines.set(number, Timestamp::NEVER);
         }
     }
 
-    fn sweep(&mut self, now: Timestamp) {
-        for seat in 0..self.seats.len() {
+    /// The next slice of the sweep: as many seats and rooms as cost no one a noticeable delay.
+    fn sweep_on(&mut self, now: Timestamp) {
+        let places = self.seats.len().max(self.rooms.len());
+        let slices = places.div_ceil(SLICE_PLACES).max(1);
+        if self.sweep.slice >= slices {
+            self.sweep.slice = 0;
+        }
+        if self.sweep.slice == 0 {
+            self.stranger_budget = STRANGERS_PER_SWEEP;
+        }
+        let begin = self.sweep.slice * SLICE_PLACES;
+        self.sweep_places(begin..begin + SLICE_PLACES, now);
+        self.sweep.slice += 1;
+        self.sweep.next = now + SWEEP_INTERVAL / slices as u32;
+    }
+
+    fn sweep_places(&mut self, places: Range<usize>, now: Timestamp) {
+        let of = |count: usize| places.start.min(count)..places.end.min(count);
+        for seat in of(self.seats.len()) {
             let Some(entry) = self.seats[seat].as_deref_mut() else { continue };
             let change = activity_change(entry, now);
             if let Some((endpoint, activity)) = change {
                 self.tell_activity(endpoint, activity);
             }
         }
-        let Worker { rooms, arena, .. } = self;
+        let rooms = of(self.rooms.len());
+        let Worker { rooms: all, arena, .. } = self;
         // Low on slots: keep half as long, so that fresh packets find room.
         let low = arena.free() < arena.slots() / 8;
         let age = if low { RETRANSMISSION_AGE / 4 } else { RETRANSMISSION_AGE };
-        for cache in rooms.iter_mut().flatten().flat_map(|room| room.caches()) {
+        for cache in all[rooms].iter_mut().flatten().flat_map(|room| room.caches()) {
             cache.release_older_than(age, now, arena);
         }
     }
@@ -90,6 +125,16 @@ fn activity_change(seat: &mut Seat, now: Timestamp) -> Option<(EndpointId, Activ
     changed.then_some((seat.endpoint, next))
 }
 
+/// Where the sweep over seats and rooms is.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    /// When it goes on.
+    pub(crate) next: Timestamp,
+    slice: usize,
+}
+
+/// Seats and rooms looked at in one go: some ten microseconds.
+const SLICE_PLACES: usize = 512;
 /// Half a second, as the existing bridge checks connectivity.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// STUN messages from unknown addresses that one worker looks at between two sweeps: 20,000 a second.

@@ -25,6 +25,10 @@ impl Worker {
             self.statistics.count(Metric::Turns);
         }
         debug_assert!(self.statistics.balanced(), "a datagram vanished");
+        debug_assert!(
+            self.deadlines_hold(),
+            "a conference changed and nobody asked when it wants to be called"
+        );
         worked
     }
 }

@@ -12,6 +12,7 @@ use transport::ice::SelfTest;
 
 use crate::address_table::AddressTable;
 use crate::datagram_io::DatagramIo;
+use crate::deadlines::Deadlines;
 use crate::fanout::Published;
 use crate::mesh_message::MeshMessage;
 use crate::order::{Return, Spent};
@@ -20,6 +21,7 @@ use crate::queues::WorkerEnd;
 use crate::room::Room;
 use crate::seat::Seat;
 use crate::statistics::Statistics;
+use crate::timers::Sweep;
 
 /// The state of one worker. Everything in it was allocated before its thread began, or came with an order.
 pub struct Worker {
@@ -27,12 +29,16 @@ pub struct Worker {
     pub(crate) arena: Arena,
     pub(crate) addresses: AddressTable,
     pub(crate) seats: Vec<Option<Box<Seat>>>,
-    /// When each seat's transport wants to be called; in the order of `seats`.
-    pub(crate) deadlines: Vec<Timestamp>,
+    /// When each seat's transport wants to be called.
+    pub(crate) deadlines: Deadlines,
     pub(crate) rooms: Vec<Option<Box<Room>>>,
+    /// When each room's conference wants to be called.
+    pub(crate) room_deadlines: Deadlines,
     pub(crate) room_numbers: HashMap<ConferenceId, u32, foldhash::fast::FixedState>,
     /// Packets of this turn, still to be offered to receivers.
     pub(crate) published: Vec<Published>,
+    /// Their order in the fan-out: (room, place in `published`). Empty between turns.
+    pub(crate) fan_out_order: Vec<(u32, u16)>,
     /// A copy of a datagram that needs more than a look: STUN, RTCP.
     pub(crate) scratch: Box<Scratch>,
     pub(crate) port: Port<MeshMessage>,
@@ -40,7 +46,7 @@ pub struct Worker {
     /// Wakers of the other workers, by number.
     pub(crate) peers: Arc<[Waker]>,
     pub(crate) statistics: Statistics,
-    pub(crate) next_sweep: Timestamp,
+    pub(crate) sweep: Sweep,
     /// STUN from unknown addresses that may still be looked at in this sweep interval.
     pub(crate) stranger_budget: u32,
     /// Answers checks that are for no endpoint.
@@ -73,13 +79,15 @@ impl Worker {
             arena: Arena::new(parts.slots),
             addresses: AddressTable::new(),
             seats: Vec::with_capacity(places),
-            deadlines: Vec::with_capacity(places),
+            deadlines: Deadlines::new(places),
             rooms: Vec::with_capacity(places),
+            room_deadlines: Deadlines::new(places),
             room_numbers: HashMap::with_capacity_and_hasher(
                 2 * places,
                 foldhash::fast::FixedState::default(),
             ),
             published: Vec::with_capacity(PUBLISHED_MAX),
+            fan_out_order: Vec::with_capacity(PUBLISHED_MAX),
             scratch: Box::new(Scratch {
                 datagram: [0; DATAGRAM_BYTES_MAX],
                 plaintext: [0; DATAGRAM_BYTES_MAX],
@@ -88,7 +96,7 @@ impl Worker {
             end: parts.end,
             peers: parts.peers,
             statistics: Statistics::new(),
-            next_sweep: Timestamp::ZERO,
+            sweep: Sweep::default(),
             stranger_budget: crate::timers::STRANGERS_PER_SWEEP,
             self_test: SelfTest::new(),
             reported: false,
@@ -138,10 +146,8 @@ impl Worker {
 
     /// When this worker has something to do though nothing arrives.
     pub fn poll_timeout(&self) -> Timestamp {
-        let seats = self.deadlines.iter().min().copied().unwrap_or(Timestamp::NEVER);
-        let rooms = self.rooms.iter().flatten().map(|room| room.conference.poll_timeout()).min();
-        let sweep = if self.room_numbers.is_empty() { Timestamp::NEVER } else { self.next_sweep };
-        seats.min(rooms.unwrap_or(Timestamp::NEVER)).min(sweep)
+        let sweep = if self.room_numbers.is_empty() { Timestamp::NEVER } else { self.sweep.next };
+        self.deadlines.next().min(self.room_deadlines.next()).min(sweep)
     }
 
     /// Whether nothing waits for this worker: the check before it sleeps.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use contract::session::VideoConstraint;
 use contract::{EndpointId, Report};
 use str0m::config::DtlsVersion;
-use worker::BackendChoice;
+use worker::{BackendChoice, CipherChoice};
 
 use crate::camera::Picture;
 use crate::client::{Client, Making};
@@ -28,6 +28,8 @@ pub struct Setting {
     pub workers: usize,
     /// System interface.
     pub io: BackendChoice,
+    /// Library behind AES-GCM.
+    pub cipher: CipherChoice,
 }
 
 /// How a client joins.
@@ -47,7 +49,7 @@ pub struct Joining {
 
 impl Default for Setting {
     fn default() -> Self {
-        Setting { workers: 1, io: BackendChoice::Auto }
+        Setting { workers: 1, io: BackendChoice::Auto, cipher: CipherChoice::Auto }
     }
 }
 
@@ -64,7 +66,7 @@ impl Call {
     pub fn new(setting: Setting) -> Call {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Call { server: Server::start(setting.workers, setting.io), clients: Vec::new(), _alone: alone }
+        Call { server: Server::start(setting), clients: Vec::new(), _alone: alone }
     }
 
     /// A call of `count` clients that join alike.

@@ -12,8 +12,9 @@ use contract::session::{
     PayloadTypes, ReceiverConstraints, RemoteTransport, SourceSpec, SrtpProfile, VideoConstraint,
 };
 use contract::{Command, ConferenceId, DropReason, EndpointId, Metric, Report, Ssrc};
-use worker::{BackendChoice, Clock, Config, MediaPlane, Statistics};
+use worker::{Clock, Config, MediaPlane, Statistics};
 
+use crate::call::Setting;
 use crate::handshakes::{News, Order, Thread};
 
 /// The server under test.
@@ -43,13 +44,14 @@ pub struct Totals(Vec<Statistics>);
 
 impl Server {
     /// Starts on a free port.
-    pub fn start(workers: usize, io: BackendChoice) -> Server {
+    pub fn start(setting: Setting) -> Server {
         let config = Config {
-            workers: Some(workers),
+            workers: Some(setting.workers),
             pin: false,
             local: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             candidates: vec![host(SocketAddr::from(([127, 0, 0, 1], 0)))],
-            io,
+            io: setting.io,
+            cipher: setting.cipher,
             slots: 4_096,
             spin_us: 0,
             spread_after: 1,

@@ -4,7 +4,7 @@ use contract::DropReason;
 use contract::session::{SrtpKeys, SrtpProfile};
 
 use super::key_derivation::{KeyDerivation, Label};
-use super::provider::{AEAD_TAG_BYTES, Aead, CounterMode, Failed, Mac, equal};
+use super::provider::{AEAD_TAG_BYTES, Aead, CounterMode, Failed, Mac, Provider, equal};
 use super::replay_window::INDEX_MAX;
 
 /// Bytes of the E bit and the SRTCP index (RFC 3711 §3.4).
@@ -34,10 +34,15 @@ impl core::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Derive and expand the session keys.
+    /// Derive and expand the session keys, for the default provider.
     pub fn new(keys: &SrtpKeys) -> Result<Box<Session>, Refused> {
-        let (inbound_rtp, inbound_rtcp) = directed(keys.profile, &keys.inbound)?;
-        let (outbound_rtp, outbound_rtcp) = directed(keys.profile, &keys.outbound)?;
+        Session::with_provider(keys, Provider::default())
+    }
+
+    /// Derive and expand the session keys, for this provider of AES-GCM.
+    pub fn with_provider(keys: &SrtpKeys, provider: Provider) -> Result<Box<Session>, Refused> {
+        let (inbound_rtp, inbound_rtcp) = directed(keys.profile, provider, &keys.inbound)?;
+        let (outbound_rtp, outbound_rtcp) = directed(keys.profile, provider, &keys.outbound)?;
         let profile = keys.profile;
         Ok(Box::new(Session { profile, inbound_rtp, inbound_rtcp, outbound_rtp, outbound_rtcp }))
     }
@@ -78,6 +83,37 @@ impl Session {
         let sealed_len = len + self.outbound_rtp.tag_bytes();
         let (packet, tag) = buffer.get_mut(..sealed_len)?.split_at_mut(len);
         self.outbound_rtp.seal_rtp(ssrc, index, packet, header_len, tag).ok()?;
+        Some(sealed_len)
+    }
+
+    /// Protect `payload` and `padding` bytes of RTP padding (RFC 3550 §5.1) behind the header of `header_len` bytes at
+    /// the start of `out`, without a copy where the provider can. The length of the protected packet; `None` if it
+    /// does not fit or the index is used up.
+    pub fn seal_rtp_from(
+        &self,
+        ssrc: u32,
+        index: u64,
+        header_len: usize,
+        payload: &[u8],
+        padding: u8,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        if index > INDEX_MAX {
+            return None;
+        }
+        let len = header_len + payload.len() + usize::from(padding);
+        let sealed_len = len + self.outbound_rtp.tag_bytes();
+        let packet = out.get_mut(..sealed_len)?;
+        if padding == 0 {
+            self.outbound_rtp.seal_rtp_from(ssrc, index, packet, header_len, (payload, &[])).ok()?;
+            return Some(sealed_len);
+        }
+        let mut behind = [0; u8::MAX as usize];
+        let behind = &mut behind[..usize::from(padding)];
+        if let Some(count) = behind.last_mut() {
+            *count = padding;
+        }
+        self.outbound_rtp.seal_rtp_from(ssrc, index, packet, header_len, (payload, behind)).ok()?;
         Some(sealed_len)
     }
 
@@ -136,16 +172,25 @@ impl Session {
     }
 }
 
-fn directed(profile: SrtpProfile, keys: &[u8]) -> Result<(Protection, Protection), Refused> {
+fn directed(
+    profile: SrtpProfile,
+    provider: Provider,
+    keys: &[u8],
+) -> Result<(Protection, Protection), Refused> {
     let (key_bytes, salt_bytes) = profile.key_and_salt_bytes();
     if keys.len() != key_bytes + salt_bytes {
         return Err(Refused);
     }
     let (key, salt) = keys.split_at(key_bytes);
-    expand(profile, key, salt).map_err(|Failed| Refused)
+    expand(profile, provider, key, salt).map_err(|Failed| Refused)
 }
 
-fn expand(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<(Protection, Protection), Failed> {
+fn expand(
+    profile: SrtpProfile,
+    provider: Provider,
+    key: &[u8],
+    salt: &[u8],
+) -> Result<(Protection, Protection), Failed> {
     let derivation = KeyDerivation::new(key, salt)?;
     let [rtp, rtcp] = [
         [Label::RtpEncryption, Label::RtpAuthentication, Label::RtpSalt],
@@ -154,11 +199,11 @@ fn expand(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<(Protection, 
     .map(|[encryption, authentication, salt]| -> Result<Protection, Failed> {
         Ok(match profile {
             SrtpProfile::AeadAes128Gcm => Protection::Aead {
-                key: Aead::new(&derivation.derive::<16>(encryption)?)?,
+                key: Aead::new(provider, &derivation.derive::<16>(encryption)?)?,
                 salt: derivation.derive(salt)?,
             },
             SrtpProfile::AeadAes256Gcm => Protection::Aead {
-                key: Aead::new(&derivation.derive::<32>(encryption)?)?,
+                key: Aead::new(provider, &derivation.derive::<32>(encryption)?)?,
                 salt: derivation.derive(salt)?,
             },
             SrtpProfile::Aes128CmHmacSha1_80 => Protection::CounterMode {
@@ -244,6 +289,28 @@ impl Protection {
                 key.apply(counter(salt, ssrc, index), payload)
             }
         }
+    }
+
+    /// `packet` is as long as the protected one will be: the header, and behind it room for payload, padding and tag.
+    fn seal_rtp_from(
+        &self,
+        ssrc: u32,
+        index: u64,
+        packet: &mut [u8],
+        header_len: usize,
+        (payload, padding): (&[u8], &[u8]),
+    ) -> Result<(), Failed> {
+        if let Protection::Aead { key, salt } = self {
+            let (header, sealed) = packet.split_at_mut_checked(header_len).ok_or(Failed)?;
+            return key.seal_from(aead_nonce(salt, ssrc, index), header, payload, padding, sealed);
+        }
+        let text_end = packet.len().checked_sub(self.tag_bytes()).ok_or(Failed)?;
+        let (packet, tag) = packet.split_at_mut(text_end);
+        let body = packet.get_mut(header_len..).ok_or(Failed)?;
+        let (text, behind) = body.split_at_mut_checked(payload.len()).ok_or(Failed)?;
+        text.copy_from_slice(payload);
+        behind.copy_from_slice(padding);
+        self.seal_rtp(ssrc, index, packet, header_len, tag)
     }
 
     /// Where the index stands in a protected RTCP packet: last with AEAD (RFC 7714 §9.2), else before the tag.

@@ -5,8 +5,10 @@
 
 mod context;
 mod key_derivation;
+pub mod measure;
 pub(crate) mod provider;
 mod replay_window;
 
 pub use context::{Refused, Session};
+pub use provider::Provider;
 pub use replay_window::{ReplayWindow, Verdict, estimate};

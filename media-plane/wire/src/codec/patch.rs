@@ -35,6 +35,16 @@ pub enum Patch {
 }
 
 impl Patch {
+    /// Whether [`Self::apply_payload`] has anything to write.
+    pub fn changes_payload(&self) -> bool {
+        match *self {
+            Self::None | Self::Av1 { .. } => false,
+            Self::Vp8 { picture_id, tl0_picidx } | Self::Vp9 { picture_id, tl0_picidx } => {
+                picture_id.is_some() || tl0_picidx.is_some()
+            }
+        }
+    }
+
     /// Change the payload in place; nothing to do for [`Patch::None`] and [`Patch::Av1`]. On an error it is unchanged.
     pub fn apply_payload(&self, payload: &mut [u8]) -> Result<(), Malformed> {
         match *self {

@@ -7,7 +7,7 @@ use contract::session::SrtpProfile;
 use interop::{Call, Client, Joining, Picture, Setting, openssl};
 use str0m::config::DtlsVersion;
 use str0m::crypto::dtls::ProtocolVersion;
-use worker::{Backend, BackendChoice};
+use worker::{Backend, BackendChoice, CipherChoice, CipherProvider};
 
 /// Three clients with Opus and VP8 simulcast; the call at its end.
 fn three_clients(setting: Setting, joining: &Joining) -> Call {
@@ -52,6 +52,10 @@ fn with_version(version: DtlsVersion) -> Joining {
     joining
 }
 
+fn with_cipher(provider: CipherProvider) -> Setting {
+    Setting { cipher: CipherChoice::Fixed(provider), ..Setting::default() }
+}
+
 fn assert_gcm(call: &Call) {
     for profile in call.server.profiles.values() {
         let is_gcm = matches!(profile, SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm);
@@ -61,14 +65,14 @@ fn assert_gcm(call: &Call) {
 
 #[test]
 fn three_clients_get_one_continuous_stream_a_source_over_dtls_1_2() {
-    let mut call = three_clients(Setting::default(), &with_version(DtlsVersion::Dtls12));
+    let mut call = three_clients(with_cipher(CipherProvider::AwsLc), &with_version(DtlsVersion::Dtls12));
     assert_gcm(&call);
     assert!(call.clients.iter_mut().all(|client| client.version() == Some(ProtocolVersion::DTLS1_2)));
 }
 
 #[test]
 fn three_clients_get_one_continuous_stream_a_source_over_dtls_1_3() {
-    let mut call = three_clients(Setting::default(), &with_version(DtlsVersion::Dtls13));
+    let mut call = three_clients(with_cipher(CipherProvider::Ring), &with_version(DtlsVersion::Dtls13));
     assert_gcm(&call);
     assert!(call.clients.iter_mut().all(|client| client.version() == Some(ProtocolVersion::DTLS1_3)));
 }
@@ -88,7 +92,7 @@ fn the_plain_back_end_carries_the_same_call() {
 #[test]
 fn endpoints_on_two_workers_are_one_conference() {
     for io in [BackendChoice::Auto, BackendChoice::Plain] {
-        let mut call = three_clients(Setting { workers: 2, io }, &Joining::default());
+        let mut call = three_clients(Setting { workers: 2, io, ..Setting::default() }, &Joining::default());
         let totals = call.server.totals();
         assert!(totals.endpoints().iter().all(|count| *count > 0), "{:?}", totals.endpoints());
         let counted = [Metric::PacketsToMesh, Metric::PacketsFromMesh, Metric::DatagramsHandedOver]
@@ -102,10 +106,10 @@ fn endpoints_on_two_workers_are_one_conference() {
 #[test]
 fn each_codec_reaches_the_others_as_one_continuous_stream() {
     for picture in [Picture::Vp9, Picture::H264, Picture::Av1] {
-        for ssrc_rewriting in [false, true] {
+        for (ssrc_rewriting, provider) in [(false, CipherProvider::AwsLc), (true, CipherProvider::Ring)] {
             let mut joining = Joining { ssrc_rewriting, ..Joining::default() };
             joining.making.picture = picture;
-            let mut call = Call::of(2, Setting::default(), &joining);
+            let mut call = Call::of(2, with_cipher(provider), &joining);
             call.connect();
             call.run_for_frames(25);
             let totals = call.server.totals();

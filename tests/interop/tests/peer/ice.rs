@@ -17,7 +17,7 @@ fn clients_whose_candidates_were_never_signalled_connect() {
 #[test]
 fn a_call_goes_on_after_the_clients_port_changed() {
     for workers in [1, 2] {
-        let setting = Setting { workers, io: BackendChoice::Auto };
+        let setting = Setting { workers, ..Setting::default() };
         let mut call = Call::of(2, setting, &Joining::default());
         call.connect();
         call.run_for_frames(20);

@@ -7,14 +7,19 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
-fn keys(profile: SrtpProfile, master: &str) -> Box<Session> {
+fn keys(profile: SrtpProfile, provider: Provider, master: &str) -> Box<Session> {
     let both: ArrayVec<u8, 46> = bytes(master).into_iter().collect();
-    Session::new(&SrtpKeys { profile, inbound: both.clone(), outbound: both }).unwrap()
+    Session::with_provider(&SrtpKeys { profile, inbound: both.clone(), outbound: both }, provider).unwrap()
 }
 
 /// Protection under session keys as RFC 7714 gives them, without derivation.
-fn aead(key: &[u8]) -> Protection {
-    Protection::Aead { key: Aead::new(key).unwrap(), salt: *b"Quid pro quo" }
+fn aead(provider: Provider, key: &[u8]) -> Protection {
+    Protection::Aead { key: Aead::new(provider, key).unwrap(), salt: *b"Quid pro quo" }
+}
+
+/// Each row with each provider.
+fn with_providers<T>(rows: &[T]) -> impl Iterator<Item = (Provider, &T)> {
+    Provider::ALL.into_iter().flat_map(move |provider| rows.iter().map(move |row| (provider, row)))
 }
 
 const KEY: [u8; 32] = {
@@ -60,12 +65,21 @@ const RTCP_ROWS: &[(usize, &str)] = &[
 
 #[test]
 fn rtp_is_protected_as_in_rfc_7714_section_16() {
-    for &(key, protected) in RTP_ROWS {
-        let protection = aead(&KEY[..key]);
+    for (provider, &(key, protected)) in with_providers(RTP_ROWS) {
+        let protection = aead(provider, &KEY[..key]);
         let (mut packet, mut tag) = (bytes(RTP), [0; 16]);
         protection.seal_rtp(0x5501_a0b2, 0xf17b, &mut packet, 12, &mut tag).unwrap();
         packet.extend_from_slice(&tag);
         assert_eq!(packet, bytes(protected));
+        // Out of place, in all divisions into payload and what is handed in as padding.
+        let plain = bytes(RTP);
+        for payload_len in 0..=plain.len() - 12 {
+            let mut packet = plain[..12].to_vec();
+            packet.resize(plain.len() + 16, 0xEE);
+            let body = plain[12..].split_at(payload_len);
+            protection.seal_rtp_from(0x5501_a0b2, 0xf17b, &mut packet, 12, body).unwrap();
+            assert_eq!(packet, bytes(protected), "{provider:?}");
+        }
         let mut payload = vec![0; packet.len() - 28];
         protection.open_rtp(0x5501_a0b2, 0xf17b, &packet, 12, &mut payload).unwrap();
         assert_eq!(payload, bytes(RTP)[12..]);
@@ -74,8 +88,8 @@ fn rtp_is_protected_as_in_rfc_7714_section_16() {
 
 #[test]
 fn rtcp_is_protected_as_in_rfc_7714_section_17() {
-    for &(key, protected) in RTCP_ROWS {
-        let protection = aead(&KEY[..key]);
+    for (provider, &(key, protected)) in with_providers(RTCP_ROWS) {
+        let protection = aead(provider, &KEY[..key]);
         let mut packet = bytes(RTCP);
         let len = packet.len();
         packet.resize(len + 20, 0);
@@ -106,8 +120,8 @@ const SESSION_ROWS: &[(SrtpProfile, &str, &str, &str)] = &[
 
 #[test]
 fn whole_sessions_agree_with_other_implementations() {
-    for &(profile, master, rtp, rtcp) in SESSION_ROWS {
-        let session = keys(profile, master);
+    for (provider, &(profile, master, rtp, rtcp)) in with_providers(SESSION_ROWS) {
+        let session = keys(profile, provider, master);
         let mut packet = bytes("800f1234 decafbad cafebabe");
         packet.extend_from_slice(&[0xab; 16]);
         packet.resize(28 + session.rtp_overhead(), 0);
@@ -129,13 +143,49 @@ fn whole_sessions_agree_with_other_implementations() {
     }
 }
 
-fn all() -> [Box<Session>; 3] {
+fn all() -> [Box<Session>; 5] {
     let master = |len: usize| (0..len).map(|i| format!("{i:02x}")).collect::<String>();
     [
-        keys(SrtpProfile::AeadAes128Gcm, &master(28)),
-        keys(SrtpProfile::AeadAes256Gcm, &master(44)),
-        keys(SrtpProfile::Aes128CmHmacSha1_80, &master(30)),
+        keys(SrtpProfile::AeadAes128Gcm, Provider::AwsLc, &master(28)),
+        keys(SrtpProfile::AeadAes256Gcm, Provider::AwsLc, &master(44)),
+        keys(SrtpProfile::Aes128CmHmacSha1_80, Provider::AwsLc, &master(30)),
+        keys(SrtpProfile::AeadAes128Gcm, Provider::Ring, &master(28)),
+        keys(SrtpProfile::AeadAes256Gcm, Provider::Ring, &master(44)),
     ]
+}
+
+#[test]
+fn sealing_from_elsewhere_gives_the_bytes_of_sealing_in_place_and_opens_with_either_provider() {
+    let sessions = all();
+    let payload: Vec<u8> = (0..1_300u32).map(|at| (at * 7) as u8).collect();
+    for (number, session) in sessions.iter().enumerate() {
+        let overhead = session.rtp_overhead();
+        for (len, padding) in [(0, 0), (1, 0), (15, 1), (16, 2), (17, 255), (300, 3), (1_300, 0), (1_200, 9)]
+        {
+            let plain_len = 20 + len + usize::from(padding);
+            let mut in_place = vec![0x90; plain_len + overhead];
+            in_place[20..20 + len].copy_from_slice(&payload[..len]);
+            in_place[20 + len..plain_len].fill(0);
+            if padding > 0 {
+                in_place[plain_len - 1] = padding;
+            }
+            let mut elsewhere = vec![0x90; plain_len + overhead];
+            assert_eq!(session.seal_rtp(7, 99, &mut in_place, 20, plain_len), Some(plain_len + overhead));
+            let sealed = session.seal_rtp_from(7, 99, 20, &payload[..len], padding, &mut elsewhere);
+            assert_eq!(sealed, Some(plain_len + overhead));
+            assert_eq!(in_place, elsewhere, "{session:?} {len} {padding}");
+            // The same keys with the other library, where there is one.
+            let other = &sessions[(number + 3) % 5];
+            if other.profile() == session.profile() {
+                let mut opened = vec![0; plain_len - 20];
+                let len_opened = other.open_rtp(7, 99, &elsewhere, 20, &mut opened);
+                assert_eq!(len_opened, Ok(plain_len - 20));
+                assert_eq!(opened[..len], payload[..len]);
+            }
+            elsewhere.pop();
+            assert_eq!(session.seal_rtp_from(7, 99, 20, &payload[..len], padding, &mut elsewhere), None);
+        }
+    }
 }
 
 #[test]
@@ -202,6 +252,8 @@ fn clear_rtcp_is_refused() {
 #[test]
 fn keys_end_with_their_indices() {
     for session in all() {
+        assert!(session.seal_rtp_from(1, INDEX_MAX, 12, &[1; 20], 0, &mut [0x80; 60]).is_some());
+        assert_eq!(session.seal_rtp_from(1, INDEX_MAX + 1, 12, &[1; 20], 0, &mut [0x80; 60]), None);
         assert!(session.seal_rtp(1, INDEX_MAX, &mut [0x80; 60], 12, 40).is_some());
         assert_eq!(session.seal_rtp(1, INDEX_MAX + 1, &mut [0x80; 60], 12, 40), None);
         assert!(session.seal_rtcp(SRTCP_INDEX_MAX, &mut [0x80; 80], 40).is_some());
