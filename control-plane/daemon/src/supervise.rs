@@ -16,7 +16,7 @@ use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use worker::{BackendChoice, CipherChoice, MediaPlane};
+use worker::{BackendChoice, CipherChoice, MediaPlane, Sending};
 use xmpp::Streams;
 
 use crate::candidates::{self, Addresses};
@@ -169,6 +169,11 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
             DatagramIo::Plain => BackendChoice::Plain,
         },
         cipher: config.media.cipher_provider.map_or(CipherChoice::Auto, CipherChoice::Fixed),
+        sending: Sending {
+            padding_permille: config.media.padding_permille,
+            hold: Duration::from_micros(config.media.hold_us),
+            hold_above_percent: config.media.hold_above_percent,
+        },
         slots: config.media.slots,
         spin_us: config.media.spin_us,
         receiver_budget: config.media.receiver_budget_bps,

@@ -51,6 +51,10 @@ metrics! {
     PacketsRetransmitted = "packets_retransmitted",
     /// Packets that a receiver asked for again and that were no longer there.
     RetransmissionsMissed = "retransmissions_missed",
+    /// Bytes of RTP padding sent, so that packets of one frame share a send.
+    PaddingBytes = "padding_bytes",
+    /// Video packets kept back for the rest of their frame, by a worker under load.
+    PacketsHeld = "packets_held",
     /// Datagrams given to the kernel.
     DatagramsSent = "datagrams_sent",
     /// Bytes of datagrams given to the kernel.

@@ -51,17 +51,15 @@ impl AddressTable {
     #[must_use]
     pub(crate) fn insert(&mut self, peer: SocketAddr, socket: u8, route: Route) -> bool {
         let address = (peer, socket);
-        match self.routes.get_mut(&address) {
-            Some(entry) if entry.route.endpoint == route.endpoint => {
+        if let Some(entry) = self.routes.get_mut(&address) {
+            let former = entry.route.endpoint;
+            if former == route.endpoint {
                 entry.route = route;
                 return true;
             }
-            Some(entry) => {
-                let former = entry.route.endpoint;
-                self.unlink(address, former);
-            }
-            None if self.routes.len() >= ROUTES_MAX => return false,
-            None => {}
+            self.unlink(address, former);
+        } else if self.routes.len() >= ROUTES_MAX {
+            return false;
         }
         if self.newest.len() >= ENDPOINTS_MAX && !self.newest.contains_key(&route.endpoint) {
             return false;

@@ -252,7 +252,7 @@ impl Worker {
         io: &mut impl DatagramIo,
     ) -> Spent {
         // Packets of this turn may still refer to it.
-        self.fan_out(now, io);
+        self.fan_out_all(now, io);
         let Some(number) = self.room_number(conference) else { return Spent::Nothing };
         let Worker { rooms, arena, .. } = self;
         let Some(room) = rooms[number as usize].as_deref_mut() else { return Spent::Nothing };

@@ -21,6 +21,8 @@ pub struct Config {
     pub io: uring::Choice,
     /// Which library is behind AES-GCM.
     pub cipher: CipherChoice,
+    /// How packets are grouped into messages.
+    pub sending: Sending,
     /// Packet slots of each worker; 2 KiB each, touched only when used.
     pub slots: u32,
     /// How long a worker spins past the last packet before it sleeps, microseconds.
@@ -44,6 +46,7 @@ impl Default for Config {
             candidates: Vec::new(),
             io: uring::Choice::Auto,
             cipher: CipherChoice::Auto,
+            sending: Sending::default(),
             slots: 16_384,
             spin_us: 500,
             receiver_budget: 20_000_000,
@@ -51,5 +54,23 @@ impl Default for Config {
             handshake_threads: 1,
             allow_loopback: true,
         }
+    }
+}
+
+/// How packets to one receiver are grouped into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// Thousandths of a receiver's bytes that may be RTP padding (RFC 3550 §5.1), so that the packets of a frame have one
+    /// length and share a message. Audio is never padded.
+    pub padding_permille: u16,
+    /// How long the packets of a video frame may wait for its last one. Zero: they never do.
+    pub hold: contract::Duration,
+    /// They wait only while the worker spends this share of its time in turns, in per cent. 0: always.
+    pub hold_above_percent: u8,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Sending { padding_permille: 10, hold: contract::Duration::from_micros(500), hold_above_percent: 50 }
     }
 }

@@ -1,47 +1,140 @@
 //! From a projected packet to a sealed one in send memory; and again, when a receiver missed it.
 
+use arrayvec::ArrayVec;
 use conference::Projected;
 use contract::limits::DATAGRAM_BYTES_MAX;
 use contract::session::Media;
 use contract::{Metric, Timestamp};
+use mesh::arena::{Arena, Slot};
 use transport::{Outgoing, Path, Repair};
 
 use crate::address_table::Route;
 use crate::datagram_io::DatagramIo;
 use crate::fanout::Published;
+use crate::grouping::{Grouping, OFFERS_MAX, Offer, Placed};
+use crate::packet_parts::PacketParts;
 use crate::seat::Seat;
+use crate::statistics::Statistics;
 use crate::worker::{Worker, seat_mut};
 
-/// Seal a packet for the endpoint of `seat` straight into send memory. False: it could not be sealed or sent.
-pub(crate) fn send(
-    seat: &mut Seat,
-    path: Path,
-    projected: &Projected,
-    published: &Published,
-    bytes: &[u8],
-    now: Timestamp,
-    io: &mut impl DatagramIo,
-) -> bool {
-    let parts = &published.parts;
-    let outgoing = Outgoing {
-        header: projected.header,
-        payload: parts.payload(bytes),
-        patch: projected.patch,
-        structure: None,
-        audio_level: parts.audio_level,
-        video_orientation: parts.video_orientation,
-        dependency_descriptor: parts.descriptor(bytes),
-        mid: None,
-        padding: 0,
-        retransmission_token: (projected.media == Media::Video).then(|| Token::of(published).pack()),
-    };
-    let mut sealed = false;
-    let queued = io.send(path, DATAGRAM_BYTES_MAX, |out| {
-        let result = seat.transport.seal_rtp(&outgoing, now, out);
-        sealed = result.is_some();
-        result.map_or(0, |sealed| sealed.len)
-    });
-    queued && sealed
+/// A packet that a receiver is to get.
+#[derive(Clone, Copy, Debug)]
+struct Offered {
+    projected: Projected,
+    parts: PacketParts,
+    slot: Slot,
+    token: u64,
+}
+
+/// What one receiver is to get of a turn, and the plan of its messages: memory that is used again for each.
+#[derive(Default)]
+pub(crate) struct Outbound {
+    offered: ArrayVec<Offered, OFFERS_MAX>,
+    lengths: ArrayVec<Offer, OFFERS_MAX>,
+    grouping: Grouping,
+}
+
+/// The way out to one receiver.
+pub(crate) struct Exit<'a, I> {
+    pub(crate) seat: &'a mut Seat,
+    pub(crate) path: Path,
+    pub(crate) outbound: &'a mut Outbound,
+    pub(crate) arena: &'a Arena,
+    pub(crate) statistics: &'a mut Statistics,
+    /// Thousandths of what it is sent that may be padding.
+    pub(crate) padding_permille: u16,
+    pub(crate) now: Timestamp,
+    pub(crate) io: &'a mut I,
+    /// A packet could not be sealed or sent.
+    pub(crate) failed: bool,
+}
+
+impl<I: DatagramIo> Exit<'_, I> {
+    /// Take a packet in; it goes out with the others, at [`Exit::send`] or when they are many.
+    pub(crate) fn offer(&mut self, projected: Projected, published: &Published) {
+        if self.outbound.offered.is_full() {
+            self.send();
+        }
+        let Published { parts, slot, .. } = *published;
+        let token = Token::of(published).pack();
+        self.outbound.offered.push(Offered { projected, parts, slot, token });
+    }
+
+    /// Send what was taken in, in as few messages as may be.
+    pub(crate) fn send(&mut self) {
+        let count = self.outbound.offered.len();
+        if count > 1 && !self.outbound.alike() && self.foresee() {
+            let budget = &mut self.seat.padding;
+            let Outbound { lengths, grouping, .. } = &mut *self.outbound;
+            grouping.plan(lengths, budget);
+            for place in 0..count {
+                let Placed { at, padding } = self.outbound.grouping.placed(place);
+                self.seal(usize::from(at), padding);
+            }
+        } else {
+            (0..count).for_each(|at| self.seal(at, 0));
+        }
+        self.outbound.offered.clear();
+    }
+
+    /// Work out the lengths on the wire. False: one of them cannot be sealed.
+    fn foresee(&mut self) -> bool {
+        let Outbound { offered, lengths, .. } = &mut *self.outbound;
+        lengths.clear();
+        for packet in offered.iter() {
+            let outgoing = packet.outgoing(self.arena, 0);
+            let Some(len) = self.seat.transport.sealed_len(&outgoing) else { return false };
+            let paddable = packet.projected.media == Media::Video;
+            lengths.push(Offer { len: len as u16, stream: packet.projected.header.ssrc, paddable });
+        }
+        true
+    }
+
+    /// Seal packet `at` straight into send memory.
+    fn seal(&mut self, at: usize, padding: u8) {
+        let Exit { seat, outbound, statistics, now, .. } = self;
+        let outgoing = outbound.offered[at].outgoing(self.arena, padding);
+        let mut len = 0;
+        let queued = self.io.send(self.path, DATAGRAM_BYTES_MAX, |out| {
+            len = seat.transport.seal_rtp(&outgoing, *now, out).map_or(0, |sealed| sealed.len);
+            len
+        });
+        if !queued || len == 0 {
+            self.failed = true;
+            return;
+        }
+        seat.padding.earn(len as u16, self.padding_permille);
+        statistics.count(Metric::PacketsForwarded);
+        if padding > 0 {
+            statistics.add(Metric::PaddingBytes, u64::from(padding));
+        }
+    }
+}
+
+impl Outbound {
+    /// Whether all packets will be of one length: so it is with the inner packets of frames, and mostly.
+    fn alike(&self) -> bool {
+        let shape = |packet: &Offered| (packet.parts.shape(), packet.projected.media);
+        self.offered.windows(2).all(|pair| shape(&pair[0]) == shape(&pair[1]))
+    }
+}
+
+impl Offered {
+    fn outgoing<'a>(&self, arena: &'a Arena, padding: u8) -> Outgoing<'a> {
+        let (parts, bytes) = (&self.parts, arena.bytes(self.slot));
+        Outgoing {
+            header: self.projected.header,
+            payload: parts.payload(bytes),
+            patch: self.projected.patch,
+            structure: None,
+            audio_level: parts.audio_level,
+            video_orientation: parts.video_orientation,
+            dependency_descriptor: parts.descriptor(bytes),
+            mid: None,
+            padding,
+            retransmission_token: (self.projected.media == Media::Video).then_some(self.token),
+        }
+    }
 }
 
 impl Worker {

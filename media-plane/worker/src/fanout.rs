@@ -5,6 +5,8 @@ use contract::{Metric, Timestamp};
 use mesh::arena::Slot;
 
 use crate::datagram_io::DatagramIo;
+use crate::egress::Exit;
+use crate::kept_order::KeptAt;
 use crate::mesh_message::MeshKind;
 use crate::packet_cache::Cached;
 use crate::packet_parts::PacketParts;
@@ -19,6 +21,8 @@ pub(crate) struct Published {
     pub(crate) media: MediaPacket,
     pub(crate) parts: PacketParts,
     pub(crate) slot: Slot,
+    /// It was kept back for the rest of its frame.
+    held: bool,
 }
 
 impl Published {
@@ -29,7 +33,7 @@ impl Published {
         parts: PacketParts,
         slot: Slot,
     ) -> Published {
-        Published { room, source, media, parts, slot }
+        Published { room, source, media, parts, slot, held: false }
     }
 }
 
@@ -72,7 +76,7 @@ impl Worker {
     /// On every worker with receivers: note a packet and keep it until the fan-out of this turn, and for
     /// retransmission.
     pub(crate) fn keep(&mut self, mut published: Published, now: Timestamp) {
-        let Worker { rooms, arena, published: list, .. } = self;
+        let Worker { rooms, arena, kept, published: list, .. } = self;
         let Some(room) = rooms[published.room as usize].as_deref_mut() else { return };
         let Some(source) = room.conference.note(&published.media) else { return };
         published.source = source;
@@ -84,21 +88,42 @@ impl Worker {
                 parts: published.parts,
                 arrival: now,
             };
-            cache.insert(published.media.encoding, cached, arena);
+            let MediaPacket { encoding, sequence, .. } = published.media;
+            cache.insert(encoding, cached, arena);
             cache.remember(&published.media);
+            let at = KeptAt { room: published.room, source, encoding, sequence, arrival: now };
+            kept.note(at, rooms, arena);
         }
         arena.retain(published.slot);
         list.push(published);
     }
 
-    /// Offer the packets of this turn to the receivers of their rooms, and let go of them.
-    pub(crate) fn fan_out(&mut self, now: Timestamp, io: &mut impl DatagramIo) {
+    /// Offer the packets of this turn to the receivers of their rooms, and let go of them; but a loaded worker keeps
+    /// incomplete frames for the next turns. True if any went.
+    pub(crate) fn fan_out(&mut self, now: Timestamp, io: &mut impl DatagramIo) -> bool {
         if self.published.is_empty() {
-            return;
+            return false;
         }
+        if self.load.is_above(self.sending.hold_above_percent) {
+            self.holding.judge(&self.published, self.sending.hold, now);
+        } else {
+            self.holding.none();
+        }
+        self.fan_out_released(now, io)
+    }
+
+    /// The same, and nothing is kept.
+    pub(crate) fn fan_out_all(&mut self, now: Timestamp, io: &mut impl DatagramIo) {
+        self.holding.none();
+        self.fan_out_released(now, io);
+    }
+
+    fn fan_out_released(&mut self, now: Timestamp, io: &mut impl DatagramIo) -> bool {
         let mut list = std::mem::take(&mut self.published);
         let mut order = std::mem::take(&mut self.fan_out_order);
-        order.extend(list.iter().enumerate().map(|(at, published)| (published.room, at as u16)));
+        let released = list.iter().enumerate().filter(|(at, _)| !self.holding.is_held(*at));
+        order.extend(released.map(|(at, published)| (published.room, at as u16)));
+        let any = !order.is_empty();
         // Rooms together, within them in order of arrival. Of one room alone it is sorted already, which costs a look.
         order.sort_unstable();
         for of_room in order.chunk_by(|a, b| a.0 == b.0) {
@@ -106,11 +131,21 @@ impl Worker {
             self.conference_events(number, now, io);
             self.fan_out_room(number, Batch { list: &list, order: of_room }, now, io);
         }
-        for published in list.drain(..) {
-            self.arena.release(published.slot);
-        }
+        let mut at = 0;
+        list.retain_mut(|published| {
+            let held = self.holding.is_held(at);
+            at += 1;
+            if !held {
+                self.arena.release(published.slot);
+            } else if !published.held {
+                published.held = true;
+                self.statistics.count(Metric::PacketsHeld);
+            }
+            held
+        });
         order.clear();
         (self.published, self.fan_out_order) = (list, order);
+        any
     }
 
     fn fan_out_room(&mut self, number: u32, packets: Batch<'_>, now: Timestamp, io: &mut impl DatagramIo) {
@@ -130,7 +165,7 @@ impl Worker {
         now: Timestamp,
         io: &mut impl DatagramIo,
     ) {
-        let Worker { rooms, seats, arena, statistics, .. } = self;
+        let Worker { rooms, seats, arena, statistics, outbound, sending, .. } = self;
         let Some(room) = rooms[number as usize].as_deref_mut() else { return };
         // Most packets of a large room are for few, and none for its sender: those others' transports stay out of the cache.
         if !packets.iter().any(|published| room.conference.is_interested(published.source, receiver)) {
@@ -141,15 +176,20 @@ impl Worker {
             return;
         };
         let Some(path) = seat.transport.usable().filter(|_| seat.transport.has_keys()) else { return };
-        let mut stream_missing = false;
+        let mut exit = Exit {
+            seat,
+            path,
+            outbound,
+            arena,
+            statistics,
+            padding_permille: sending.padding_permille,
+            now,
+            io,
+            failed: false,
+        };
         let mut offer = |room: &mut Room, published: &Published| {
             let projected = room.conference.project(receiver, published.source, &published.media)?;
-            let bytes = arena.bytes(published.slot);
-            if crate::egress::send(seat, path, &projected, published, bytes, now, io) {
-                statistics.count(Metric::PacketsForwarded);
-            } else {
-                stream_missing = true;
-            }
+            exit.offer(projected, published);
             Some(projected.replay)
         };
         for published in packets.iter() {
@@ -168,6 +208,8 @@ impl Worker {
                 }
             }
         }
+        exit.send();
+        let stream_missing = exit.failed;
         self.deadlines.set(seat.index, seat.transport.poll_timeout());
         if stream_missing {
             // The conference has a stream to announce, or the transport is out of room for one.

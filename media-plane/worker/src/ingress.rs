@@ -23,7 +23,7 @@ impl Worker {
     pub(crate) fn accept_all(&mut self, received: usize, now: Timestamp, io: &mut impl DatagramIo) {
         for index in 0..received {
             if self.published.len() == PUBLISHED_MAX {
-                self.fan_out(now, io);
+                self.fan_out_all(now, io);
             }
             let datagram = io.datagram(index);
             self.statistics.count(Metric::DatagramsReceived);
@@ -69,7 +69,7 @@ impl Worker {
         if route.worker != self.id {
             return self.hand_over(bytes, path, route.worker.0, route.seat);
         }
-        let slot = self.arena.take().ok_or(DropReason::NoSlot)?;
+        let slot = self.take_slot().ok_or(DropReason::NoSlot)?;
         let published = self.open_and_publish(route, bytes, slot, now);
         // Whoever keeps the packet has taken a reference of his own.
         self.arena.release(slot);

@@ -36,7 +36,7 @@ impl Worker {
             }
             MeshKind::Media { conference, media, parts } => {
                 let Some(room) = self.room_number(conference) else { return };
-                let Some(slot) = self.arena.take() else {
+                let Some(slot) = self.take_slot() else {
                     self.statistics.drop_beside(DropReason::NoSlot);
                     return;
                 };
@@ -44,7 +44,7 @@ impl Worker {
                 self.arena.bytes_mut(slot)[..packet.len()].copy_from_slice(packet);
                 self.statistics.count(Metric::PacketsFromMesh);
                 if self.published.len() == PUBLISHED_MAX {
-                    self.fan_out(now, io);
+                    self.fan_out_all(now, io);
                 }
                 // The index is set when the conference has been asked.
                 let source = conference::SourceIndex(0);

@@ -4,7 +4,7 @@
 
 use arrayvec::ArrayVec;
 use conference::MediaPacket;
-use contract::{Duration, Timestamp, limits};
+use contract::{Timestamp, limits};
 use mesh::arena::{Arena, Slot};
 
 use crate::packet_parts::PacketParts;
@@ -75,12 +75,12 @@ impl SourceCache {
         })
     }
 
-    /// Release what is older than `age`.
-    pub(crate) fn release_older_than(&mut self, age: Duration, now: Timestamp, arena: &mut Arena) {
-        for place in self.encodings.iter_mut().flatten() {
-            if let Some(old) = place.take_if(|cached| now.since(cached.arrival) > age) {
-                arena.release(old.slot);
-            }
+    /// Release this very packet, if it is still here.
+    pub(crate) fn release(&mut self, encoding: u8, sequence: u64, arrival: Timestamp, arena: &mut Arena) {
+        let Some(ring) = self.encodings.get_mut(usize::from(encoding)) else { return };
+        let place = &mut ring[sequence as usize % PACKETS];
+        if let Some(old) = place.take_if(|cached| cached.sequence == sequence && cached.arrival == arrival) {
+            arena.release(old.slot);
         }
     }
 

@@ -52,6 +52,13 @@ impl PacketParts {
         self.descriptor.map(|span| span.of(bytes))
     }
 
+    /// What the length on the wire follows from, for packets of one medium to one receiver.
+    #[inline]
+    pub(crate) fn shape(&self) -> (u16, u16, bool, bool) {
+        let descriptor = self.descriptor.map_or(0, Span::len);
+        (self.payload.len(), descriptor, self.audio_level.is_some(), self.video_orientation.is_some())
+    }
+
     /// Bytes of the packet up to the end of its payload.
     pub(crate) fn packet_len(&self) -> usize {
         usize::from(self.payload.end)
@@ -59,6 +66,10 @@ impl PacketParts {
 }
 
 impl Span {
+    fn len(self) -> u16 {
+        self.end - self.start
+    }
+
     fn of(self, bytes: &[u8]) -> &[u8] {
         bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }

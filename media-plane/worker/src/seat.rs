@@ -7,6 +7,8 @@ use contract::session::{Codec, ExtensionIds, Media, PayloadTypes};
 use contract::{ConferenceId, EndpointId, SourceId, Timestamp};
 use transport::{Path, SendStream, Transport};
 
+use crate::grouping::PaddingBudget;
+
 /// One endpoint on its worker. Built and freed on the control thread.
 pub(crate) struct Seat {
     pub(crate) index: u32,
@@ -28,6 +30,8 @@ pub(crate) struct Seat {
     /// Last packet or consent.
     pub(crate) heard: Timestamp,
     pub(crate) activity: Activity,
+    /// RTP padding that it may be sent.
+    pub(crate) padding: PaddingBudget,
     /// Where the last DTLS datagram came from: answers go there until a path is selected.
     pub(crate) dtls_path: Option<Path>,
 }

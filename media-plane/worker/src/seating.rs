@@ -70,6 +70,7 @@ pub(crate) fn seat(
         receiver: ReceiverIndex(0),
         heard: now,
         activity: Activity::Awaited,
+        padding: crate::grouping::PaddingBudget::default(),
         dtls_path: None,
     };
     let receiver = ReceiverSpec {

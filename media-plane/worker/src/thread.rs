@@ -119,8 +119,14 @@ impl MediaPlane {
         let started = queues.workers.into_iter().zip(ports).zip(ios).enumerate();
         for (number, (((end, sleeper), port), io)) in started {
             let id = contract::WorkerId(number as u16);
-            let worker =
-                Worker::new(WorkerParts { id, slots: config.slots, port, end, peers: Arc::clone(&peers) });
+            let worker = Worker::new(WorkerParts {
+                id,
+                slots: config.slots,
+                sending: config.sending,
+                port,
+                end,
+                peers: Arc::clone(&peers),
+            });
             let beat = Arc::new(AtomicU64::new(clock.now().as_micros()));
             threads.beats.push(Arc::clone(&beat));
             let spin = Duration::from_micros(config.spin_us);
@@ -164,7 +170,8 @@ impl MediaPlane {
         let workers = ends
             .map(|(number, ((end, _), port))| {
                 let id = contract::WorkerId(number as u16);
-                Worker::new(WorkerParts { id, slots: config.slots, port, end, peers: Arc::clone(&peers) })
+                let (slots, sending, peers) = (config.slots, config.sending, Arc::clone(&peers));
+                Worker::new(WorkerParts { id, slots, sending, port, end, peers })
             })
             .collect();
         let media_plane = MediaPlane::new(Parts {
@@ -234,9 +241,10 @@ impl Life {
     }
 
     fn record(&mut self, began: Timestamp) {
-        let took = self.clock.now().since(began).as_micros() as u64;
+        let took = self.clock.now().since(began);
+        self.worker.load.note(began, took);
         let io = self.io.statistics();
-        self.worker.record_turn(took, &io);
+        self.worker.record_turn(took.as_micros() as u64, &io);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is due: transports, conferences, and twice a second the sweep over activity and kept packets.
+//! What is due: transports, conferences, and the sweep over activity and kept packets, twice a second over each.
 
 use std::ops::Range;
 
@@ -89,14 +89,12 @@ impl Worker {
                 self.tell_activity(endpoint, activity);
             }
         }
-        let rooms = of(self.rooms.len());
-        let Worker { rooms: all, arena, .. } = self;
-        // Low on slots: keep half as long, so that fresh packets find room.
-        let low = arena.free() < arena.slots() / 8;
-        let age = if low { RETRANSMISSION_AGE / 4 } else { RETRANSMISSION_AGE };
-        for cache in all[rooms].iter_mut().flatten().flat_map(|room| room.caches()) {
-            cache.release_older_than(age, now, arena);
+        // What is forgotten here would be called late rather than never.
+        for room in of(self.rooms.len()) {
+            self.note_deadline_of_room(room as u32);
         }
+        let Worker { rooms, arena, kept, .. } = self;
+        kept.release_older_than(RETRANSMISSION_AGE, now, RELEASED_PER_SLICE, rooms, arena);
     }
 
     fn tell_activity(&mut self, endpoint: EndpointId, activity: Activity) {
@@ -135,6 +133,8 @@ pub(crate) struct Sweep {
 
 /// Seats and rooms looked at in one go: some ten microseconds.
 const SLICE_PLACES: usize = 512;
+/// Kept packets let go in one go: some fifty microseconds. What is over gives way when its slot is needed.
+const RELEASED_PER_SLICE: usize = 4_096;
 /// Half a second, as the existing bridge checks connectivity.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// STUN messages from unknown addresses that one worker looks at between two sweeps: 20,000 a second.

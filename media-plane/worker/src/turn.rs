@@ -18,9 +18,9 @@ impl Worker {
         let applied = self.apply_orders(now, io);
         let passed = self.send_dtls(io);
         let due = self.expire_timers(now, io);
-        self.fan_out(now, io);
+        let passed_on = self.fan_out(now, io);
         self.publish_to_threads(io);
-        let worked = received + adopted + applied + passed > 0 || due;
+        let worked = received + adopted + applied + passed > 0 || due || passed_on;
         if worked {
             self.statistics.count(Metric::Turns);
         }

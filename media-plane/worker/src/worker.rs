@@ -11,9 +11,14 @@ use mesh::wake::Waker;
 use transport::ice::SelfTest;
 
 use crate::address_table::AddressTable;
+use crate::config::Sending;
 use crate::datagram_io::DatagramIo;
 use crate::deadlines::Deadlines;
+use crate::egress::Outbound;
 use crate::fanout::Published;
+use crate::holding::Holding;
+use crate::kept_order::KeptOrder;
+use crate::load::Load;
 use crate::mesh_message::MeshMessage;
 use crate::order::{Return, Spent};
 use crate::placement::SEATS_PER_WORKER;
@@ -27,6 +32,8 @@ use crate::timers::Sweep;
 pub struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) arena: Arena,
+    /// The packets in the caches of all rooms, oldest first.
+    pub(crate) kept: KeptOrder,
     pub(crate) addresses: AddressTable,
     pub(crate) seats: Vec<Option<Box<Seat>>>,
     /// When each seat's transport wants to be called.
@@ -39,6 +46,11 @@ pub struct Worker {
     pub(crate) published: Vec<Published>,
     /// Their order in the fan-out: (room, place in `published`). Empty between turns.
     pub(crate) fan_out_order: Vec<(u32, u16)>,
+    pub(crate) sending: Sending,
+    pub(crate) holding: Holding,
+    pub(crate) load: Load,
+    /// For one receiver at a time.
+    pub(crate) outbound: Box<Outbound>,
     /// A copy of a datagram that needs more than a look: STUN, RTCP.
     pub(crate) scratch: Box<Scratch>,
     pub(crate) port: Port<MeshMessage>,
@@ -66,6 +78,7 @@ pub(crate) struct Scratch {
 pub(crate) struct WorkerParts {
     pub(crate) id: WorkerId,
     pub(crate) slots: u32,
+    pub(crate) sending: Sending,
     pub(crate) port: Port<MeshMessage>,
     pub(crate) end: WorkerEnd,
     pub(crate) peers: Arc<[Waker]>,
@@ -77,6 +90,7 @@ impl Worker {
         Worker {
             id: parts.id,
             arena: Arena::new(parts.slots),
+            kept: KeptOrder::new(parts.slots),
             addresses: AddressTable::new(),
             seats: Vec::with_capacity(places),
             deadlines: Deadlines::new(places),
@@ -88,6 +102,10 @@ impl Worker {
             ),
             published: Vec::with_capacity(PUBLISHED_MAX),
             fan_out_order: Vec::with_capacity(PUBLISHED_MAX),
+            sending: parts.sending,
+            holding: Holding::new(),
+            load: Load::default(),
+            outbound: Box::default(),
             scratch: Box::new(Scratch {
                 datagram: [0; DATAGRAM_BYTES_MAX],
                 plaintext: [0; DATAGRAM_BYTES_MAX],
@@ -113,6 +131,11 @@ impl Worker {
     /// Its counters so far.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// A slot for a packet, if need be that of the oldest one kept for retransmission.
+    pub(crate) fn take_slot(&mut self) -> Option<mesh::arena::Slot> {
+        self.kept.take_slot(&mut self.rooms, &mut self.arena)
     }
 
     /// The room of a conference.
@@ -147,7 +170,7 @@ impl Worker {
     /// When this worker has something to do though nothing arrives.
     pub fn poll_timeout(&self) -> Timestamp {
         let sweep = if self.room_numbers.is_empty() { Timestamp::NEVER } else { self.sweep.next };
-        self.deadlines.next().min(self.room_deadlines.next()).min(sweep)
+        self.deadlines.next().min(self.room_deadlines.next()).min(sweep).min(self.holding.until)
     }
 
     /// Whether nothing waits for this worker: the check before it sleeps.

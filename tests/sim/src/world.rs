@@ -33,14 +33,14 @@ pub struct World {
 impl World {
     /// A server with `workers` workers that spreads conferences over all of them.
     pub fn new(workers: usize, faults: Faults, seed: u64) -> World {
+        let config = Config { workers: Some(workers), slots: 4_096, spread_after: 1, ..Config::default() };
+        World::with_config(config, faults, seed)
+    }
+
+    /// A server as configured, but for its address.
+    pub fn with_config(config: Config, faults: Faults, seed: u64) -> World {
         let now: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
-        let config = Config {
-            workers: Some(workers),
-            local: vec![server_address()],
-            slots: 4_096,
-            spread_after: 1,
-            ..Config::default()
-        };
+        let config = Config { local: vec![server_address()], ..config };
         let (media_plane, workers) = MediaPlane::simulate(&config, now).expect("eventfds are to be had");
         let ios = workers.iter().map(|_| SimulatedIo::default()).collect();
         World {

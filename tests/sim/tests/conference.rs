@@ -36,6 +36,19 @@ fn run(workers: usize, faults: Faults, rewriting: bool, seed: u64) -> World {
 }
 
 #[test]
+fn a_worker_short_of_slots_forgets_the_oldest_packets_and_drops_none() {
+    let config = worker::Config { workers: Some(1), slots: 48, ..worker::Config::default() };
+    let mut world = World::with_config(config, Faults::NONE, 1);
+    for _ in 0..3 {
+        world.join(1, true, 720, true);
+    }
+    world.run(Duration::from_secs(5));
+    check_streams(&world, 1);
+    assert_eq!(world.count(|statistics| statistics.dropped(DropReason::NoSlot)), 0);
+    assert!(receives(&world, 0, 21) > 300, "{} packets", receives(&world, 0, 21));
+}
+
+#[test]
 fn three_participants_hear_and_see_each_other_on_one_worker() {
     for rewriting in [true, false] {
         let world = run(1, Faults::NONE, rewriting, 1);
