@@ -85,7 +85,7 @@ impl Bare {
             Carrier::Memory => Engine::Memory(vec![0; WAVE * SLOT].into_boxed_slice()),
             Carrier::Mmsg => Engine::Mmsg(Box::new(Mmsg::open(shape).map_err(|error| error.to_string())?)),
             Carrier::IoUring => {
-                let (io, sleeper) = open_ring(uring::Choice::IoUring)?;
+                let (io, sleeper) = open_io(uring::Choice::IoUring, true)?;
                 Engine::IoUring { io: Box::new(io), _sleeper: sleeper }
             }
         };
@@ -191,13 +191,7 @@ impl Workload for Bare {
             Engine::Mmsg(_) => "mmsg",
             Engine::IoUring { .. } => "io_uring",
         };
-        let provider = match self.provider {
-            Provider::AwsLcGcm => "aws-lc gcm",
-            Provider::RingGcm => "ring gcm",
-            Provider::AwsLcSha1 => "aws-lc sha1",
-            Provider::None => "copy",
-        };
-        format!("bare, {carrier}, {provider}")
+        format!("bare, {carrier}, {}", self.provider.label())
     }
 
     fn pass(&mut self) -> Result<(u64, u64), String> {
@@ -299,17 +293,18 @@ impl Mmsg {
 }
 
 /// A back end of the product on a loopback port, and the wake-up that must live as long.
-pub fn open_ring(choice: uring::Choice) -> Result<(uring::Io, Sleeper), String> {
+pub fn open_io(choice: uring::Choice, gso: bool) -> Result<(uring::Io, Sleeper), String> {
     let (sleeper, _waker) = Wake::pair().map_err(|error| error.to_string())?;
     let mut options = uring::Options::new(vec![SocketAddr::from(([127, 0, 0, 1], 0))], sleeper.fd());
     options.backend = choice;
+    options.segmentation = gso;
     let mut io = uring::Io::open(options).map_err(|error| error.to_string())?;
     io.start_on_this_thread().map_err(|error| error.to_string())?;
     Ok((io, sleeper))
 }
 
 /// RTP without extensions (RFC 3550 §5.1).
-fn header(number: u64, ssrc: u32) -> [u8; HEADER] {
+pub(crate) fn header(number: u64, ssrc: u32) -> [u8; HEADER] {
     let mut header = [0x80; HEADER];
     header[1] = 100;
     header[2..4].copy_from_slice(&(number as u16).to_be_bytes());

@@ -21,6 +21,16 @@ pub enum Provider {
 }
 
 impl Provider {
+    /// As in the table.
+    pub fn label(self) -> &'static str {
+        match self {
+            Provider::AwsLcGcm => "aws-lc gcm",
+            Provider::RingGcm => "ring gcm",
+            Provider::AwsLcSha1 => "aws-lc sha1",
+            Provider::None => "copy",
+        }
+    }
+
     /// What it adds to a packet.
     pub fn tag_bytes(self) -> usize {
         match self {
@@ -117,10 +127,11 @@ impl Cipher {
                 key.open_separate_gather(nonce, lc::Aad::from(header), text, tag, &mut out[..len]).ok()?;
             }
             Cipher::RingGcm(key) => {
-                // It opens in place and tag included only.
-                out[..rest.len()].copy_from_slice(rest);
+                // It opens in place only.
+                out[..len].copy_from_slice(text);
                 let nonce = ring_aead::Nonce::assume_unique_for_key(nonce(number));
-                key.open_in_place(nonce, ring_aead::Aad::from(header), &mut out[..rest.len()]).ok()?;
+                let (header, tag) = (ring_aead::Aad::from(header), ring_aead::Tag::try_from(tag).ok()?);
+                key.open_in_place_separate_tag(nonce, header, tag, &mut out[..len], 0..).ok()?;
             }
             Cipher::AwsLcSha1(key, mac) => {
                 let signed = hmac::sign(mac, &packet[..header_len + len]);

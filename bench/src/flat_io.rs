@@ -1,5 +1,6 @@
 //! Datagrams without a kernel: the turn writes into memory of the size that the real back ends have, and that is all.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
@@ -11,19 +12,20 @@ use crate::production::{Ground, is_stun};
 /// What is fed is received; what is sent is counted, and kept only if it is STUN.
 pub struct FlatIo {
     peers: Vec<SocketAddr>,
+    numbers: HashMap<SocketAddr, usize>,
     arrived: Vec<(usize, Vec<u8>)>,
     memory: Box<[u8]>,
     write: usize,
     stun: Vec<(SocketAddr, Vec<u8>)>,
     sent: u64,
-    last_len: usize,
 }
 
 impl FlatIo {
     /// Clients by number, and where they are.
     pub fn new(peers: Vec<SocketAddr>) -> FlatIo {
         let memory = vec![0; SEND_BYTES].into_boxed_slice();
-        FlatIo { peers, arrived: Vec::new(), memory, write: 0, stun: Vec::new(), sent: 0, last_len: 0 }
+        let numbers = peers.iter().enumerate().map(|(number, peer)| (*peer, number)).collect();
+        FlatIo { peers, numbers, arrived: Vec::new(), memory, write: 0, stun: Vec::new(), sent: 0 }
     }
 }
 
@@ -55,7 +57,6 @@ impl DatagramIo for FlatIo {
         }
         self.write += len;
         self.sent += 1;
-        self.last_len = len;
         true
     }
 
@@ -71,18 +72,12 @@ impl Ground for FlatIo {
     }
 
     fn collect(&mut self) -> Vec<(usize, Vec<u8>)> {
-        let peers = &self.peers;
-        let by_number =
-            |(peer, bytes)| peers.iter().position(|known| *known == peer).map(|client| (client, bytes));
-        self.stun.drain(..).filter_map(by_number).collect()
+        let numbers = &self.numbers;
+        self.stun.drain(..).filter_map(|(peer, bytes)| Some((*numbers.get(&peer)?, bytes))).collect()
     }
 
     fn sends(&self) -> Option<(u64, u64)> {
         None
-    }
-
-    fn last_len(&self) -> Option<usize> {
-        Some(self.last_len)
     }
 }
 

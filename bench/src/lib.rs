@@ -5,10 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bare;
+pub mod bare_scene;
 pub mod cipher;
+pub mod connected;
 pub mod flat_io;
 pub mod options;
 pub mod production;
 pub mod rounds;
+pub mod scene;
+pub mod senders;
 pub mod sinks;
 pub mod table;

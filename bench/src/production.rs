@@ -1,25 +1,23 @@
-//! The production turn at a batch shape: one sender whose frames are B packets, N receivers that get each of them.
+//! The production turn on a workload: rooms of clients who answer ICE and send media, and nothing else.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrayvec::ArrayVec;
 use contract::session::{
-    Encoding, EndpointSpec, FeedbackSsrcs, Media, ReceiverConstraints, RemoteTransport, SourceSpec, SrtpKeys,
-    SrtpProfile, VideoConstraint, VideoType,
+    EndpointSpec, FeedbackSsrcs, ReceiverConstraints, RemoteTransport, SrtpProfile, VideoConstraint,
 };
-use contract::{Command, ConferenceId, Duration, Metric, Report, SourceId, Ssrc, Timestamp};
+use contract::{Command, ConferenceId, Duration, Metric, Report, Ssrc, Timestamp};
 use mesh::wake::Sleeper;
 use sim::{Chance, Client};
 use transport::Path;
-use transport::srtp::Session;
-use worker::{DatagramIo, MediaPlane, Worker};
+use worker::{CipherChoice, CipherProvider, DatagramIo, MediaPlane, Sending, Worker};
 
-use crate::bare::open_ring;
+use crate::bare::open_io;
 use crate::flat_io::FlatIo;
-use crate::options::Shape;
 use crate::rounds::{Workload, thread_time};
+use crate::scene::{Burst, Scene};
+use crate::senders::Sender;
 use crate::sinks::Sinks;
 
 /// What carries the datagrams of the turn, and the clients at its other end.
@@ -32,58 +30,64 @@ pub trait Ground: DatagramIo {
     fn collect(&mut self) -> Vec<(usize, Vec<u8>)>;
     /// Send operations and datagrams so far, if there is a kernel.
     fn sends(&self) -> Option<(u64, u64)>;
-    /// Length of the last datagram sent, if that is known.
-    fn last_len(&self) -> Option<usize>;
 }
 
-/// A conference on one worker.
+/// What the product is set to.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// SRTP profile of all.
+    pub profile: SrtpProfile,
+    /// Library behind AES-GCM.
+    pub provider: CipherProvider,
+    /// How packets are grouped.
+    pub sending: Sending,
+    /// Segmentation offload.
+    pub gso: bool,
+}
+
+/// A worker with all of a workload's rooms.
 pub struct Production<G> {
-    name: &'static str,
-    shape: Shape,
-    profile: SrtpProfile,
+    name: String,
+    scene: Scene,
     now: &'static AtomicU64,
     media_plane: MediaPlane,
     worker: Worker,
     ground: G,
     clients: Vec<Client>,
-    camera: Camera,
-    /// Between two batches: what the sender's rate limit allows.
-    interval: Duration,
+    senders: Vec<Option<Sender>>,
+    passes: usize,
     served: Timestamp,
-    /// Send operations and datagrams when the measuring began.
+    /// Send operations and datagrams when the measuring began, and packets forwarded since.
     sent_before: (u64, u64),
 }
 
 impl Production<FlatIo> {
     /// Without a kernel.
-    pub fn flat(shape: Shape, profile: SrtpProfile) -> Result<Self, String> {
+    pub fn flat(scene: Scene, setting: Setting) -> Result<Self, String> {
         let peer = |number: usize| SocketAddr::from(([10, 1, (number >> 8) as u8, number as u8], 5_000));
-        let ground = FlatIo::new((0..=shape.receivers).map(peer).collect());
+        let ground = FlatIo::new((0..scene.clients()).map(peer).collect());
         let server = SocketAddr::from(([10, 2, 0, 1], 10_000));
-        Production::new("turn, memory", shape, profile, ground, server)
+        Production::new("memory", scene, setting, ground, server)
     }
 }
 
 impl Production<KernelIo> {
     /// On loopback, by a back end of the product.
-    pub fn kernel(shape: Shape, profile: SrtpProfile, choice: uring::Choice) -> Result<Self, String> {
-        let (io, sleeper) = open_ring(choice)?;
+    pub fn kernel(scene: Scene, setting: Setting, choice: uring::Choice) -> Result<Self, String> {
+        let (io, sleeper) = open_io(choice, setting.gso)?;
         let server = io.local_address(0);
-        let sinks = Sinks::open(shape.receivers + 1).map_err(|error| error.to_string())?;
-        let name = match io.backend() {
-            uring::Backend::IoUring => "turn, io_uring",
-            uring::Backend::Plain => "turn, plain",
-        };
+        let sinks = Sinks::open(scene.clients()).map_err(|error| error.to_string())?;
+        let label = io.backend().label();
         let ground = KernelIo { io, sinks, server, _sleeper: sleeper };
-        Production::new(name, shape, profile, ground, server)
+        Production::new(label, scene, setting, ground, server)
     }
 }
 
 impl<G: Ground> Production<G> {
     fn new(
-        name: &'static str,
-        shape: Shape,
-        profile: SrtpProfile,
+        carrier: &str,
+        scene: Scene,
+        setting: Setting,
         ground: G,
         server: SocketAddr,
     ) -> Result<Self, String> {
@@ -92,29 +96,36 @@ impl<G: Ground> Production<G> {
             workers: Some(1),
             local: vec![server],
             receiver_budget: 1_000_000_000,
+            cipher: CipherChoice::Fixed(setting.provider),
+            sending: setting.sending,
             ..worker::Config::default()
         };
         let (media_plane, mut workers) =
             MediaPlane::simulate(&config, now).map_err(|error| error.to_string())?;
         let worker = workers.pop().ok_or("no worker")?;
         let mut chance = Chance::new(1);
-        let clients: Vec<Client> = (0..=shape.receivers as u64)
-            .map(|number| Client::new(number + 1, server, profile, false, &mut chance))
+        let clients: Vec<Client> = (0..scene.clients() as u64)
+            .map(|number| Client::new(number + 1, server, setting.profile, false, &mut chance))
             .collect();
-        let camera = Camera::new(&clients[0].keys_for_server, shape)?;
-        let bits = shape.batch * shape.bytes * 8;
-        let interval_us = (bits / BITS_PER_MICROSECOND).max(shape.batch * 1_000_000 / PACKETS_PER_SECOND);
+        let sender = |(number, client): (usize, &Client)| {
+            let sends = scene.sends(number);
+            sends.then(|| Sender::new(client.endpoint, &client.keys_for_server)).transpose()
+        };
+        let senders = clients.iter().enumerate().map(sender).collect::<Result<Vec<_>, String>>()?;
+        let library = match setting.profile {
+            SrtpProfile::Aes128CmHmacSha1_80 => "aws-lc sha1".to_owned(),
+            _ => format!("{} gcm", setting.provider.name()),
+        };
         let mut production = Production {
-            name,
-            shape,
-            profile,
+            name: format!("turn, {carrier}, {library}"),
+            scene,
             now,
             media_plane,
             worker,
             ground,
             clients,
-            camera,
-            interval: Duration::from_micros(interval_us as u64),
+            senders,
+            passes: 0,
             served: Timestamp::ZERO,
             sent_before: (0, 0),
         };
@@ -158,7 +169,7 @@ impl<G: Ground> Production<G> {
     fn join(&mut self, number: usize) -> Result<(), String> {
         let endpoint = self.clients[number].endpoint;
         let spec = EndpointSpec {
-            conference: ConferenceId(1),
+            conference: ConferenceId(1 + (number / self.scene.people) as u64),
             endpoint,
             payload_types: sim::client::payload_types(),
             extensions: sim::client::extensions(),
@@ -170,7 +181,7 @@ impl<G: Ground> Production<G> {
         let (ufrag, pwd) = (format!("client{client:04}"), format!("client-password-{client:012}"));
         let constraint = VideoConstraint { max_height: 720 };
         let constraints = ReceiverConstraints { default: constraint, ..ReceiverConstraints::default() };
-        let sources = if number == 0 { vec![Camera::source(endpoint)] } else { Vec::new() };
+        let sources = self.senders[number].as_ref().map(Sender::sources).unwrap_or_default();
         for command in [
             Command::CreateEndpoint(Box::new(spec)),
             Command::SetTransport {
@@ -192,7 +203,7 @@ impl<G: Ground> Production<G> {
         let now = self.now();
         while let Some(report) = self.media_plane.poll_report() {
             if let Report::EndpointReady { endpoint, transport } = report
-                && let Some(client) = self.clients.iter_mut().find(|client| client.endpoint == endpoint)
+                && let Some(client) = self.clients.get_mut(endpoint.0 as usize - 1)
             {
                 client.begin(&transport.ufrag, &transport.pwd, now);
             }
@@ -226,43 +237,58 @@ impl<G: Ground> Production<G> {
         Ok(())
     }
 
-    /// Until every receiver gets every packet: the allocation has run and the first key frame was seen.
+    /// Until every receiver gets every packet: the allocations have run and the first key frames were seen.
     fn warm_up(&mut self) -> Result<(), String> {
         for _ in 0..STEPS_MAX {
-            self.camera.key = true;
-            if self.pass().is_ok() {
-                self.camera.key = false;
-                return match self.ground.last_len() {
-                    Some(len) if len != self.shape.bytes => {
-                        Err(format!("datagrams of {len} bytes instead of {}", self.shape.bytes))
-                    }
-                    _ => Ok(()),
-                };
+            self.senders.iter_mut().flatten().for_each(|sender| sender.key = true);
+            let mut whole = true;
+            for _ in 0..self.scene.cycle() {
+                whole &= self.pass().is_ok();
+            }
+            if whole {
+                self.senders.iter_mut().flatten().for_each(|sender| sender.key = false);
+                return Ok(());
             }
         }
         let forwarded = self.worker.statistics().counter(Metric::PacketsForwarded);
         Err(format!("the receivers do not get every packet, but {forwarded} in all"))
     }
+
+    /// Who sends what in the next pass, and the time that it takes at the rates that senders are held to.
+    fn next(&mut self) -> (Vec<Burst>, Duration) {
+        let bursts = self.scene.bursts(self.passes);
+        self.passes += 1;
+        let interval = |burst: &Burst| {
+            let bits = burst.packets * burst.bytes * 8 / BITS_PER_MICROSECOND;
+            bits.max(burst.packets * 1_000_000 / PACKETS_PER_SECOND)
+        };
+        // Others send in the passes until it is a sender's turn again.
+        let longest = bursts.iter().map(interval).max().unwrap_or(0);
+        let own_turns = self.scene.cycle().max(1);
+        (bursts, Duration::from_micros((longest.div_ceil(own_turns) as u64).max(INTERVAL_US)))
+    }
 }
 
 impl<G: Ground> Workload for Production<G> {
     fn name(&self) -> String {
-        match self.profile {
-            SrtpProfile::Aes128CmHmacSha1_80 => format!("{}, aws-lc sha1", self.name),
-            _ => format!("{}, aws-lc gcm", self.name),
-        }
+        self.name.clone()
     }
 
     fn pass(&mut self) -> Result<(u64, u64), String> {
-        let now = self.advance(self.interval);
+        let (bursts, interval) = self.next();
+        let now = self.advance(interval);
         if now.since(self.served) > SERVICE_INTERVAL {
             self.serve()?;
         }
-        for datagram in self.camera.frame(self.shape) {
-            self.ground.feed(0, datagram)?;
+        for burst in &bursts {
+            let Some(sender) = &mut self.senders[burst.sender] else { continue };
+            for datagram in sender.datagrams(burst) {
+                self.ground.feed(burst.sender, &datagram)?;
+            }
         }
         let forwarded = |worker: &Worker| worker.statistics().counter(Metric::PacketsForwarded);
-        let wanted = forwarded(&self.worker) + self.shape.sent();
+        let sent = self.scene.sent(&bursts);
+        let wanted = forwarded(&self.worker) + sent;
         let began = thread_time();
         for _ in 0..LOOKS_MAX {
             self.turn();
@@ -274,82 +300,15 @@ impl<G: Ground> Workload for Production<G> {
         self.poll_reports();
         let missing = wanted.saturating_sub(forwarded(&self.worker));
         if missing > 0 {
-            return Err(format!("{missing} of {} packets were not forwarded", self.shape.sent()));
+            return Err(format!("{missing} of {sent} packets were not forwarded"));
         }
-        Ok((self.shape.sent(), spent))
+        Ok((sent, spent))
     }
 
     fn per_send(&self) -> Option<f64> {
         let (sends, datagrams) = self.ground.sends()?;
         let (sends, datagrams) = (sends - self.sent_before.0, datagrams - self.sent_before.1);
         (sends > 0).then(|| datagrams as f64 / sends as f64)
-    }
-}
-
-/// VP8 in one encoding, sealed as the sender does.
-struct Camera {
-    session: Box<Session>,
-    index: u64,
-    picture: u16,
-    key: bool,
-    datagrams: Vec<Vec<u8>>,
-    payload_bytes: usize,
-}
-
-impl Camera {
-    const SSRC: u32 = 77;
-
-    /// The keys are the server's view: what it expects inbound is what we send.
-    fn new(keys: &SrtpKeys, shape: Shape) -> Result<Camera, String> {
-        let own = SrtpKeys {
-            profile: keys.profile,
-            inbound: keys.outbound.clone(),
-            outbound: keys.inbound.clone(),
-        };
-        let session = Session::new(&own).map_err(|_| "keys of a wrong length")?;
-        let payload_bytes = shape.bytes - HEADER - session.rtp_overhead();
-        let datagrams = vec![Vec::new(); shape.batch];
-        Ok(Camera { session, index: 0, picture: 0, key: true, datagrams, payload_bytes })
-    }
-
-    fn source(owner: contract::EndpointId) -> SourceSpec {
-        let mut encodings = ArrayVec::new();
-        encodings.push(Encoding { ssrc: Ssrc(Self::SSRC), rtx: Some(Ssrc(Self::SSRC + 1)) });
-        let (source, media, video_type) = (SourceId(1), Media::Video, VideoType::Camera);
-        SourceSpec { source, owner, media, video_type, encodings }
-    }
-
-    /// The packets of the next frame, with transport-wide numbers as browsers send them.
-    fn frame(&mut self, shape: Shape) -> &[Vec<u8>] {
-        self.picture = (self.picture + 1) & 0x7FFF;
-        for at in 0..shape.batch {
-            self.index += 1;
-            let (first, last) = (at == 0, at + 1 == shape.batch);
-            let sequence = (self.index as u16).to_be_bytes();
-            let timestamp = (u32::from(self.picture) * 3_000).to_be_bytes();
-            let datagram = &mut self.datagrams[at];
-            datagram.clear();
-            datagram.extend_from_slice(&[0x90, if last { 0x80 | 100 } else { 100 }]);
-            datagram.extend_from_slice(&sequence);
-            datagram.extend_from_slice(&timestamp);
-            datagram.extend_from_slice(&Self::SSRC.to_be_bytes());
-            datagram.extend_from_slice(&[0xBE, 0xDE, 0, 1, 5 << 4 | 1, sequence[0], sequence[1], 0]);
-            // RFC 7741 §4.2: picture id, TL0PICIDX, TID; §4.3: frame tag, and with key frames the size.
-            let [high, low] = self.picture.to_be_bytes();
-            let begins = u8::from(first) << 4;
-            datagram.extend_from_slice(&[0x80 | begins, 0xE0, 0x80 | high, low, self.picture as u8, 0x20]);
-            if first {
-                datagram.extend_from_slice(&[u8::from(!self.key) | 0x10, 0, 0]);
-            }
-            if first && self.key {
-                datagram.extend_from_slice(&[0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x02]);
-            }
-            let len = HEADER + self.payload_bytes;
-            datagram.resize(shape.bytes, 0xAB);
-            let sealed = self.session.seal_rtp(Self::SSRC, self.index, datagram, HEADER, len);
-            debug_assert_eq!(sealed, Some(shape.bytes), "the tag fits");
-        }
-        &self.datagrams
     }
 }
 
@@ -409,10 +368,6 @@ impl Ground for KernelIo {
         let statistics = self.io.statistics();
         Some((statistics.sends, statistics.segments))
     }
-
-    fn last_len(&self) -> Option<usize> {
-        None
-    }
 }
 
 /// RFC 7983: the first byte of STUN is below 4.
@@ -420,8 +375,8 @@ pub(crate) fn is_stun(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| *first < 4)
 }
 
-/// Fixed header, and an extension block with a transport-wide number.
-const HEADER: usize = 20;
+/// Virtual time of a pass at least.
+const INTERVAL_US: u64 = 300;
 /// Below the 20 Mbit/s and 2,000 packets a second that an endpoint may send.
 const BITS_PER_MICROSECOND: usize = 18;
 const PACKETS_PER_SECOND: usize = 1_800;
@@ -438,13 +393,21 @@ mod tests {
 
     #[test]
     fn the_turn_forwards_every_packet_to_everyone() {
-        let shape = Shape { batch: 4, receivers: 5, bytes: 1_000 };
         for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
-            let mut flat = Production::flat(shape, profile).expect("a conference");
-            let mut plain = Production::kernel(shape, profile, uring::Choice::Plain).expect("a conference");
-            for _ in 0..200 {
-                assert_eq!(flat.pass().expect("forwarded").0, 20);
-                assert_eq!(plain.pass().expect("forwarded").0, 20);
+            for scene in [Scene::big_room(4, 5, 1_000), Scene::B2, Scene::AUDIO, Scene::TWO_PERSON_FEW] {
+                let setting = Setting {
+                    profile,
+                    provider: CipherProvider::Ring,
+                    sending: Sending::default(),
+                    gso: true,
+                };
+                let mut flat = Production::flat(scene, setting).expect("a conference");
+                let mut plain =
+                    Production::kernel(scene, setting, uring::Choice::Plain).expect("a conference");
+                for _ in 0..50 {
+                    assert!(flat.pass().expect("forwarded").0 > 0);
+                    assert!(plain.pass().expect("forwarded").0 > 0);
+                }
             }
         }
     }

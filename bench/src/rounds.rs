@@ -44,6 +44,8 @@ pub struct Cost {
     pub most: f64,
     /// Datagrams in one send operation, if that is counted.
     pub per_send: Option<f64>,
+    /// Datagrams sent in the rounds that count.
+    pub sent: u64,
 }
 
 /// CPU time of the calling thread, in nanoseconds.
@@ -68,8 +70,9 @@ pub fn clock_cost() -> u64 {
 pub fn measure(workloads: &mut [Box<dyn Workload>], effort: Effort) -> Result<Vec<Cost>, String> {
     let clock = clock_cost();
     let mut figures: Vec<Vec<f64>> = workloads.iter().map(|_| Vec::new()).collect();
+    let mut totals = vec![0; workloads.len()];
     for round in 0..=effort.rounds {
-        for (workload, figures) in workloads.iter_mut().zip(&mut figures) {
+        for ((workload, figures), total) in workloads.iter_mut().zip(&mut figures).zip(&mut totals) {
             let (mut sent, mut spent) = (0, 0);
             while spent < effort.nanoseconds {
                 let (datagrams, nanoseconds) =
@@ -80,10 +83,11 @@ pub fn measure(workloads: &mut [Box<dyn Workload>], effort: Effort) -> Result<Ve
             // The first round warms up caches, pools and branch predictors.
             if round > 0 {
                 figures.push(spent as f64 / sent as f64);
+                *total += sent;
             }
         }
     }
-    let cost = |(workload, mut rounds): (&mut Box<dyn Workload>, Vec<f64>)| {
+    let cost = |((workload, mut rounds), sent): ((&mut Box<dyn Workload>, Vec<f64>), u64)| {
         rounds.sort_unstable_by(f64::total_cmp);
         Cost {
             name: workload.name(),
@@ -91,7 +95,8 @@ pub fn measure(workloads: &mut [Box<dyn Workload>], effort: Effort) -> Result<Ve
             least: rounds[0],
             most: rounds[rounds.len() - 1],
             per_send: workload.per_send(),
+            sent,
         }
     };
-    Ok(workloads.iter_mut().zip(figures).map(cost).collect())
+    Ok(workloads.iter_mut().zip(figures).zip(totals).map(cost).collect())
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub receive_buffers: u16,
     /// Bytes of send memory: what may be queued and not yet taken by the kernel.
     pub send_bytes: u32,
+    /// Group datagrams to one peer into segmented messages (UDP GSO) where the kernel can.
+    pub segmentation: bool,
     /// Kernel receive buffer per socket in bytes; 0 leaves the system's default.
     pub socket_receive_bytes: u32,
     /// Kernel send buffer per socket in bytes; 0 leaves the system's default.
@@ -36,6 +38,7 @@ impl Options {
             backend: Choice::Auto,
             receive_buffers: 128,
             send_bytes: 1 << 20,
+            segmentation: true,
             socket_receive_bytes: 4 << 20,
             socket_send_bytes: 4 << 20,
             wake,

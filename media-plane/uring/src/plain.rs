@@ -44,7 +44,7 @@ unsafe impl Send for Plain {}
 impl Plain {
     pub(crate) fn open(options: &Options, sockets: Sockets) -> Result<Plain, OpenError> {
         let buffers = Buffers::new(options.receive_buffers)?;
-        let segmentation = sockets.has_segmentation();
+        let segmentation = options.segmentation && sockets.has_segmentation();
         Ok(Plain {
             free: (0..buffers.count()).rev().collect(),
             batch: Batch::new(buffers.count()),

@@ -85,7 +85,7 @@ impl Ring {
             Ok((ring, memory)) => Ok(Ring {
                 batch: Batch::new(memory.buffers.count()),
                 statistics: Statistics {
-                    gso_off: u64::from(!sockets.has_segmentation()),
+                    gso_off: u64::from(!(options.segmentation && sockets.has_segmentation())),
                     ..Statistics::default()
                 },
                 ring: ManuallyDrop::new(ring),
@@ -109,7 +109,7 @@ impl Ring {
         }
         let buffers = Buffers::new(options.receive_buffers)?;
         let buffer_ring = BufferRing::new(&buffers)?;
-        let queue = Queue::new(options.send_bytes, sockets.has_segmentation())?;
+        let queue = Queue::new(options.send_bytes, options.segmentation && sockets.has_segmentation())?;
         let completions = (SUBMISSIONS * 2 + u32::from(buffers.count()) * 2).next_power_of_two();
         let ring = step("io_uring_setup", || {
             IoUring::builder()

@@ -33,7 +33,10 @@ pub struct World {
 impl World {
     /// A server with `workers` workers that spreads conferences over all of them.
     pub fn new(workers: usize, faults: Faults, seed: u64) -> World {
-        let config = Config { workers: Some(workers), slots: 4_096, spread_after: 1, ..Config::default() };
+        // Frames are kept together as by a worker under load.
+        let sending = worker::Sending { hold_above_percent: 0, ..worker::Sending::default() };
+        let (workers, slots, spread_after) = (Some(workers), 4_096, 1);
+        let config = Config { workers, slots, spread_after, sending, ..Config::default() };
         World::with_config(config, faults, seed)
     }
 
