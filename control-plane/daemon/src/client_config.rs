@@ -83,7 +83,9 @@ fn own_options(config: &Config, domains: &Domains) -> Map<String, Value> {
         "analytics": { "disabled": true },
         "sluice": { "appName": config.client.app_name },
     });
-    own.as_object().cloned().unwrap_or_default()
+    let mut options = own.as_object().cloned().unwrap_or_default();
+    merge(&mut options, &entrance(config, domains));
+    options
 }
 
 /// The stock app's own file, if there is one, and our name.
@@ -104,6 +106,19 @@ fn interface(config: &Config) -> Result<String, String> {
 fn read(file: Option<&Path>) -> Result<String, String> {
     let Some(file) = file else { return Ok(String::new()) };
     std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+}
+
+/// How clients get in, where that is not as anybody.
+fn entrance(config: &Config, domains: &Domains) -> Map<String, Value> {
+    let mut entrance = json!({});
+    if config.auth.guests {
+        entrance = json!({ "hosts": { "anonymousdomain": format!("guest.{}", domains.main), "authdomain": domains.main } });
+    }
+    let mut entrance = entrance.as_object().cloned().unwrap_or_default();
+    if let Some(url) = config.auth.jwt.as_ref().and_then(|jwt| jwt.login_url.as_ref()) {
+        entrance.insert("tokenAuthUrl".to_owned(), Value::String(url.clone()));
+    }
+    entrance
 }
 
 /// Puts `over` over `under`; tables are merged, everything else replaced.

@@ -20,6 +20,9 @@ pub(crate) enum Command {
     CheckConfig(CheckConfig),
     /// Say what stands between this server and a meeting that works: cause and fix, a line each. Exit status 0: no fault; 1: one.
     Doctor(Doctor),
+    /// The local accounts, for `auth.mode = "accounts"`. A running server notices changes by itself.
+    #[command(subcommand)]
+    User(User),
     /// The settings of the host that media depends on.
     #[command(subcommand)]
     Tune(Tune),
@@ -34,6 +37,63 @@ pub(crate) enum Tune {
     Apply(TuneApply),
     /// Put back what `apply` changed, as far as nobody else changed it since. Needs root.
     Revert(TuneRevert),
+}
+
+/// What `user` does. Passwords are asked for on the terminal, or read as the first line of standard input.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add an account.
+    Add {
+        /// Its name, without the domain.
+        name: String,
+        #[command(flatten)]
+        arguments: UserArguments,
+    },
+    /// Change the password of an account.
+    Passwd {
+        /// Its name, without the domain.
+        name: String,
+        #[command(flatten)]
+        arguments: UserArguments,
+    },
+    /// Remove an account.
+    Remove {
+        /// Its name, without the domain.
+        name: String,
+        #[command(flatten)]
+        arguments: UserArguments,
+    },
+    /// Print the names of all accounts.
+    List {
+        /// Print them as one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        arguments: UserArguments,
+    },
+}
+
+impl User {
+    /// What all of them take.
+    pub(crate) fn arguments(&self) -> &UserArguments {
+        match self {
+            User::Add { arguments, .. }
+            | User::Passwd { arguments, .. }
+            | User::Remove { arguments, .. }
+            | User::List { arguments, .. } => arguments,
+        }
+    }
+}
+
+/// Arguments of every `user`.
+#[derive(Args, Debug)]
+pub(crate) struct UserArguments {
+    /// Settings file (TOML); `auth.users_file` in it says where the accounts are.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// File of the accounts, in place of the one in the settings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Arguments of `serve`.

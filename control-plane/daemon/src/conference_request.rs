@@ -2,15 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use signaling::focus::ConferenceRequest;
+use signaling::focus::{ConferenceRefusal, ConferenceRequest};
 use tokio::sync::oneshot;
+use xmpp::credentials::{Credentials, Token};
 use xmpp::jid::BareJid;
 
-use crate::http::Public;
+use crate::entrance::{Peer, bearer};
+use crate::http::{Public, too_many};
+use crate::refusals::Reason;
 use crate::signaling_loop::Message;
 
 /// What clients send. Keys that are not known are left alone.
@@ -19,6 +22,8 @@ pub(crate) struct Request {
     room: String,
     #[serde(rename = "machineUid")]
     machine_uid: Option<String>,
+    #[serde(rename = "sessionId")]
+    session_id: Option<String>,
     #[serde(default)]
     properties: Map<String, Value>,
 }
@@ -30,12 +35,18 @@ struct Answer {
     ready: bool,
     #[serde(rename = "focusJid")]
     focus_jid: String,
+    #[serde(rename = "sessionId", skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<String>,
     properties: Map<String, Value>,
 }
 
 /// Answers a request.
 pub(crate) async fn post(
     State(public): State<Public>,
+    peer: Peer,
+    headers: HeaderMap,
     body: Result<Json<Request>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let Ok(Json(request)) = body else { return with_cors(StatusCode::BAD_REQUEST.into_response()) };
@@ -45,14 +56,27 @@ pub(crate) async fn post(
     if room.domain().as_str() != public.domains.muc || room.node().is_none() {
         return with_cors(StatusCode::BAD_REQUEST.into_response());
     }
+    if !public.requests.turn(peer.address).await {
+        public.status.refusals.count(Reason::Pace);
+        return with_cors(too_many().into_response());
+    }
     if public.status.draining() {
         return with_cors(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }
 
     let properties = request.properties.into_iter().take(PROPERTIES_MAX).filter_map(as_text).collect();
-    let request = ConferenceRequest { room: room.clone(), machine_uid: request.machine_uid, properties };
+    let request = ConferenceRequest {
+        room: room.clone(),
+        machine_uid: request.machine_uid,
+        session_id: request.session_id,
+        properties,
+    };
+    let credentials = match credentials(&public, &headers).await {
+        Ok(credentials) => credentials,
+        Err(flaw) => return with_cors((StatusCode::FORBIDDEN, flaw).into_response()),
+    };
     let (reply, answer) = oneshot::channel();
-    let asked = public.signaling.send(Message::ConferenceRequest { request, reply }).await;
+    let asked = public.signaling.send(Message::ConferenceRequest { request, credentials, reply }).await;
     let answer = match asked {
         Ok(()) => answer.await.ok(),
         Err(_) => None,
@@ -65,17 +89,46 @@ pub(crate) async fn post(
                 room: room.to_string(),
                 ready: answer.ready,
                 focus_jid,
+                session_id: answer.session_id,
+                identity: answer.identity,
                 properties: properties.collect(),
             };
             Json(answer).into_response()
         }
         Some(Err(refusal)) => {
             tracing::info!(%refusal, "conference request refused");
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
+            refused(refusal)
         }
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
     with_cors(response)
+}
+
+/// What the token of the request proves; the text for people if it is wrong.
+async fn credentials(public: &Public, headers: &HeaderMap) -> Result<Credentials, &'static str> {
+    let Some(verifier) = &public.verifier else { return Ok(Credentials::default()) };
+    match verifier.check(bearer(headers)).await {
+        Token::Absent => Ok(Credentials::default()),
+        Token::Valid(claims) => Ok(Credentials { token: Some(claims), ..Credentials::default() }),
+        Token::Invalid(flaw) => Err(flaw),
+    }
+}
+
+fn refused(refusal: ConferenceRefusal) -> Response {
+    match refusal {
+        ConferenceRefusal::Full => (StatusCode::SERVICE_UNAVAILABLE, "too many conferences").into_response(),
+        // Clients show their login dialog.
+        ConferenceRefusal::NotAuthorized => {
+            (StatusCode::FORBIDDEN, "somebody who can log in has to start this conference").into_response()
+        }
+        ConferenceRefusal::NotAllowed => {
+            (StatusCode::FORBIDDEN, "the token is for another room").into_response()
+        }
+        // Clients look for these words, and not at the beginning.
+        ConferenceRefusal::SessionInvalid => {
+            (StatusCode::BAD_REQUEST, "Error: 400 invalid-session").into_response()
+        }
+    }
 }
 
 /// Answers the browser's question before it posts from another origin.

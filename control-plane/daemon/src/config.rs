@@ -11,9 +11,11 @@ use self::document::Document;
 use self::reader::Reader;
 use crate::web_root::PAGE;
 
+mod auth;
 mod document;
 mod reader;
 
+pub(crate) use self::auth::{Auth, Jwt, KeySource, Turn};
 pub(crate) use self::document::Problem;
 
 /// The annotated reference: documentation and defaults at once.
@@ -25,6 +27,9 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) media: Media,
     pub(crate) xmpp: Xmpp,
+    pub(crate) auth: Auth,
+    /// An external TURN server, if there is one.
+    pub(crate) turn: Option<Turn>,
     pub(crate) conference: Conference,
     pub(crate) client: Client,
     pub(crate) web: Web,
@@ -98,6 +103,7 @@ pub(crate) struct Xmpp {
     pub(crate) domain: String,
     pub(crate) resumption: Duration,
     pub(crate) sessions_max: usize,
+    pub(crate) logins_per_address: u64,
 }
 
 /// The `[conference]` section.
@@ -186,7 +192,10 @@ impl Config {
                 domain: reader.domain("xmpp.domain"),
                 resumption: Duration::from_secs(reader.integer("xmpp.resumption_s", 0..=3_600)),
                 sessions_max: reader.integer("xmpp.sessions_max", 1..=1_000_000) as usize,
+                logins_per_address: reader.integer("xmpp.logins_per_address", 1..=100_000),
             },
+            auth: auth::read_auth(reader),
+            turn: auth::read_turn(reader),
             conference: Conference {
                 rooms_max: reader.integer("conference.rooms_max", 1..=1_000_000) as usize,
                 occupants_max: reader.integer("conference.occupants_max", 2..=100_000) as usize,

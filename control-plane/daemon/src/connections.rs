@@ -87,11 +87,11 @@ async fn pump(
 }
 
 /// Frames that may wait for a client that does not read; then the connection is given up, and the session may be resumed.
-const FRAMES_WAITING_MAX: usize = 512;
+pub(crate) const FRAMES_WAITING_MAX: usize = 512;
 
 /// Frames of one client: joining takes some twenty at once. A client that sends more is read more slowly.
-const FRAMES_PER_SECOND: u64 = 100;
-const FRAMES_BURST: u64 = 400;
+pub(crate) const FRAMES_PER_SECOND: u64 = 100;
+pub(crate) const FRAMES_BURST: u64 = 400;
 
 /// Keeps proxies from closing a quiet connection.
 const PING_EVERY: Duration = Duration::from_secs(30);

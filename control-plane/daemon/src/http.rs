@@ -1,12 +1,14 @@
 //! The public HTTP server: web client, configuration, WebSockets, conference requests.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::AddExtension;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum_server::accept::Accept;
@@ -19,15 +21,18 @@ use tokio::sync::oneshot;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use xmpp::ConnectionId;
-use xmpp::streams;
+use xmpp::websocket::Framing;
 
 use crate::channels::{self, ChannelId};
 use crate::client_config::Scripts;
 use crate::config::{Config, Web};
+use crate::entrance::{ConnectionQuery, Peer, Turns};
+use crate::refusals::Reason;
 use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
+use crate::token::Verifier;
 use crate::web_root::{Tenant, WebRoot};
-use crate::{challenges, conference_request, connections, self_test};
+use crate::{bosh, challenges, conference_request, connections, self_test};
 
 /// What the public routes share.
 #[derive(Clone)]
@@ -38,7 +43,14 @@ pub(crate) struct Public {
     scripts: Arc<Scripts>,
     web_root: Option<WebRoot>,
     policy: HeaderValue,
-    allowed_origins: Arc<[String]>,
+    pub(crate) bosh: bosh::Sessions,
+    /// Of those who open streams.
+    pub(crate) logins: Arc<Turns>,
+    /// Of those who ask for conferences by HTTP.
+    pub(crate) requests: Arc<Turns>,
+    /// Of tokens, if one signs in by them.
+    pub(crate) verifier: Option<Arc<Verifier>>,
+    pub(crate) allowed_origins: Arc<[String]>,
     challenge_folder: Option<Arc<std::path::Path>>,
     numbers: Arc<AtomicU64>,
 }
@@ -61,14 +73,24 @@ impl Public {
             web_root,
             domains: Arc::new(domains),
             status,
+            bosh: bosh::Sessions::new(config.xmpp.sessions_max),
+            logins: Arc::new(Turns::new(config.xmpp.logins_per_address)),
+            requests: Arc::new(Turns::new(config.xmpp.logins_per_address)),
+            verifier: None,
             allowed_origins: config.http.allowed_origins.clone().into(),
             challenge_folder: config.http.challenge_folder.as_deref().map(Into::into),
             numbers: Arc::default(),
         })
     }
 
+    /// Tokens are checked by `verifier`.
+    pub(crate) fn with_verifier(mut self, verifier: Option<Verifier>) -> Public {
+        self.verifier = verifier.map(Arc::new);
+        self
+    }
+
     /// A number for a connection or channel, used once.
-    fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -82,22 +104,34 @@ pub(crate) fn router(public: Public, candidates: &[Candidate]) -> Router {
         None => built_in_client(),
     };
     let challenges = challenges::router(public.challenge_folder.as_deref().map(Into::into));
+    // Its requests are kept open, longer than anything else may take.
+    let http_bind = get(bosh::keep_alive).post(bosh::post).options(bosh::options);
+    let bosh = Router::new()
+        .route("/http-bind", http_bind.clone())
+        .route("/{tenant}/http-bind", http_bind)
+        .with_state(public.clone())
+        .layer(DefaultBodyLimit::max(xmpp::bosh::BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, bosh::ANSWER_WITHIN));
+    let conference_request = post(conference_request::post).options(conference_request::options);
     Router::new()
         .route("/config.js", get(config_js))
         .route("/interface_config.js", get(interface_config_js))
         .route("/{tenant}/config.js", get(tenant_config_js))
         .route("/{tenant}/interface_config.js", get(interface_config_js))
         .route("/xmpp-websocket", any(xmpp_websocket))
-        .route("/http-bind", any(http_bind))
-        .route("/conference-request/v1", post(conference_request::post).options(conference_request::options))
+        .route("/{tenant}/xmpp-websocket", any(xmpp_websocket))
+        .route("/_unlock", get(bosh::keep_alive))
+        .route("/conference-request/v1", conference_request.clone())
+        .route("/{tenant}/conference-request/v1", conference_request)
         .route("/colibri-ws/{server}/{conference}/{endpoint}", any(bridge_channel))
         .with_state(public)
         .merge(self_test::router(candidates))
         .merge(challenges)
         .merge(client)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(RequestBodyTimeoutLayer::new(BODY_WITHIN))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+        .merge(bosh)
+        .layer(RequestBodyTimeoutLayer::new(BODY_WITHIN))
         .layer(set_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_header(header::REFERRER_POLICY, "same-origin"))
         .layer(policy)
@@ -130,10 +164,14 @@ pub(crate) async fn serve<A>(
     listener: std::net::TcpListener,
     acceptor: A,
     router: Router,
-    handle: axum_server::Handle<std::net::SocketAddr>,
+    handle: axum_server::Handle<SocketAddr>,
 ) -> std::io::Result<()>
 where
-    A: Accept<tokio::net::TcpStream, Router> + Clone + Send + Sync + 'static,
+    A: Accept<tokio::net::TcpStream, AddExtension<Router, ConnectInfo<SocketAddr>>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     A::Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
     A::Service: axum_server::service::SendService<axum::http::Request<hyper::body::Incoming>> + Send,
     A::Future: Send,
@@ -147,7 +185,7 @@ where
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(FIELDS_MAX);
     *server.http_builder() = builder;
-    server.serve(router.into_make_service()).await
+    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn config_js(State(public): State<Public>) -> Response {
@@ -175,29 +213,23 @@ fn script(text: String) -> Response {
     (headers, text).into_response()
 }
 
-/// BOSH (XEP-0206) is not there yet.
-async fn http_bind() -> Response {
-    (StatusCode::NOT_IMPLEMENTED, "use /xmpp-websocket").into_response()
-}
-
-/// The arguments of an XMPP connection; further ones are left alone.
-#[derive(Debug, Deserialize)]
-struct ConnectionQuery {
-    room: Option<String>,
-    previd: Option<String>,
-}
-
 async fn xmpp_websocket(
     State(public): State<Public>,
+    peer: Peer,
     Query(query): Query<ConnectionQuery>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        // Clients ask for this URL by plain GET now and then, to keep proxies on the way awake.
+        Err(_) if !headers.contains_key(header::UPGRADE) => {
+            return bosh::keep_alive(State(public), headers).await;
+        }
         Err(rejection) => return rejection.into_response(),
     };
     if !origin_allowed(&headers, &public.allowed_origins) {
+        public.status.refusals.count(Reason::Origin);
         return StatusCode::FORBIDDEN.into_response();
     }
     if upgrade.selected_protocol().is_none() {
@@ -205,11 +237,19 @@ async fn xmpp_websocket(
     }
 
     let connection = ConnectionId(public.number());
-    let query = streams::Query { room: query.room, previd: query.previd };
+    let Some(query) = public.enter(peer, query, &headers, Framing::WebSocket).await else {
+        return too_many().into_response();
+    };
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .on_upgrade(move |socket| connections::serve(socket, connection, query, public.signaling))
+}
+
+/// Who is sent away because too many come from its address.
+pub(crate) fn too_many() -> impl IntoResponse {
+    let wait = [(header::RETRY_AFTER, HeaderValue::from_static("10"))];
+    (StatusCode::TOO_MANY_REQUESTS, wait, "too many at a time from this address, try again in ten seconds")
 }
 
 #[derive(Debug, Deserialize)]
@@ -253,7 +293,7 @@ async fn bridge_channel(
 }
 
 /// RFC 6455 §10.2: a page may connect to the host that it came from, or if it is listed. What is no page sends no origin.
-fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     if allowed.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin) {

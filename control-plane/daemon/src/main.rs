@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod accounts_file;
+mod bosh;
 mod candidates;
 mod challenges;
 mod channels;
@@ -15,6 +17,7 @@ mod conference_request;
 mod config;
 mod connections;
 mod doctor;
+mod entrance;
 mod handshake;
 mod http;
 mod ice_tcp;
@@ -24,12 +27,15 @@ mod log;
 mod metrics_page;
 mod pace;
 mod private_http;
+mod refusals;
 mod self_test;
 mod signaling_loop;
 mod status;
 mod supervise;
 mod tls;
+mod token;
 mod tune;
+mod user;
 mod wake;
 mod web_root;
 
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
     match command_line::CommandLine::parse().command {
         command_line::Command::Serve(arguments) => supervise::serve(&arguments),
         command_line::Command::CheckConfig(arguments) => check_config::check(&arguments),
+        command_line::Command::User(command) => user::user(&command),
         command_line::Command::Doctor(arguments) => doctor::examine(&arguments),
         command_line::Command::Tune(command) => match command {
             command_line::Tune::Check(arguments) => tune::check(&arguments),

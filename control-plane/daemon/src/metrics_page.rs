@@ -84,6 +84,16 @@ impl Numbers {
         )?;
 
         let mut family = encoder.encode_descriptor(
+            "clients_refused",
+            "Clients that were not let in, by reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, count) in self.0.refusals.read() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason.label())])?)?;
+        }
+
+        let mut family = encoder.encode_descriptor(
             "dtls_established",
             "DTLS handshakes finished",
             None,

@@ -11,12 +11,15 @@ use signaling::focus::{ConferenceAnswer, ConferenceRefusal, ConferenceRequest};
 use signaling::{Input, SessionId, Signaling};
 use tokio::sync::{mpsc, oneshot};
 use worker::MediaPlane;
+use xmpp::accounts::Accounts;
+use xmpp::credentials::Credentials;
 use xmpp::streams::Query;
 use xmpp::{ConnectionId, Streams, streams};
 
 use crate::channels::{ChannelId, Channels, Route, ToChannel};
 use crate::connections::ToConnection;
 use crate::handshake::Threads;
+use crate::refusals::Reason;
 use crate::status::{Rates, Sample, Status, WorkerSample};
 use crate::wake::WakeUp;
 
@@ -36,6 +39,7 @@ pub(crate) enum Message {
     /// A conference request over HTTP.
     ConferenceRequest {
         request: ConferenceRequest,
+        credentials: Credentials,
         reply: oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>,
     },
     /// May this bridge-channel WebSocket open, and for whom?
@@ -55,6 +59,8 @@ pub(crate) enum Message {
     Association(Event),
     /// From a handshake thread: verified keys.
     Keys { endpoint: EndpointId, keys: SrtpKeys },
+    /// From now on these accounts sign in.
+    Accounts(Arc<Accounts>),
     /// Close everything and end.
     Stop { done: oneshot::Sender<()> },
 }
@@ -223,6 +229,8 @@ impl SignalingLoop {
                 let taken = self.streams.connected(connection, query, now).is_ok();
                 if taken {
                     self.connections.insert(connection, sender);
+                } else {
+                    self.status.refusals.count(Reason::Full);
                 }
                 let _ = accepted.send(taken);
             }
@@ -231,11 +239,11 @@ impl SignalingLoop {
                 self.connections.remove(&connection);
                 self.streams.lost(connection, now);
             }
-            Message::ConferenceRequest { request, reply } => {
+            Message::ConferenceRequest { request, credentials, reply } => {
                 self.requests_made += 1;
                 let token = self.requests_made;
                 self.requests.insert(token, reply);
-                self.signaling.handle(Input::ConferenceRequest { token, request }, now);
+                self.signaling.handle(Input::ConferenceRequest { token, request, credentials }, now);
             }
             Message::AuthorizeChannel { conference, endpoint, password, reply } => {
                 let focus = self.signaling.focus();
@@ -260,6 +268,7 @@ impl SignalingLoop {
                 self.channel_event(event, now);
             }
             Message::Keys { endpoint, keys } => self.command(Command::SetKeys { endpoint, keys }),
+            Message::Accounts(accounts) => self.streams.set_accounts(accounts),
             Message::Stop { .. } => {}
         }
     }
@@ -313,6 +322,9 @@ impl SignalingLoop {
             streams::Output::SessionOpened { session, jid, query_room } => {
                 self.sessions.insert(session);
                 self.signaling.handle(Input::SessionOpened { session, jid, query_room }, now);
+            }
+            streams::Output::Credentials { session, credentials } => {
+                self.signaling.handle(Input::Credentials { session, credentials }, now);
             }
             streams::Output::Stanza { session, stanza } => {
                 self.signaling.handle(Input::Stanza { session, stanza }, now);
@@ -387,6 +399,7 @@ impl SignalingLoop {
     /// Copies what others may read. The counters of the workers are those they gave since the last time.
     fn sample(&mut self) {
         self.sampled_at = self.clock.now();
+        self.status.refusals.take_logins(self.streams.counts());
         let workers = self.media.as_mut().map(|media| {
             let now = media.now();
             let silent = media.last_turns().map(|turn| now.since(turn).saturating_sub(SAMPLE_EVERY));

@@ -11,6 +11,7 @@ use signaling::Snapshot;
 use worker::Statistics;
 
 use crate::ice_tcp::TcpCounters;
+use crate::refusals::Refusals;
 
 /// The state of the process.
 pub(crate) struct Status {
@@ -18,6 +19,7 @@ pub(crate) struct Status {
     started: Instant,
     draining: AtomicBool,
     pub(crate) http: HttpCounters,
+    pub(crate) refusals: Refusals,
     pub(crate) handshakes: HandshakeCounters,
     pub(crate) channels: ChannelCounters,
     pub(crate) tcp: TcpCounters,
@@ -96,6 +98,7 @@ impl Status {
             started: now,
             draining: AtomicBool::new(false),
             http: HttpCounters::default(),
+            refusals: Refusals::default(),
             handshakes: HandshakeCounters::default(),
             channels: ChannelCounters::default(),
             tcp: TcpCounters::default(),

@@ -6,29 +6,37 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use axum::Extension;
 use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use channel::Certificate;
 use contract::session::Candidate;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use signaling::admission::TokenRules;
 use signaling::association::Fingerprint;
+use signaling::authentication::Hosts;
+use signaling::external_services::TurnServer;
 use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use worker::{BackendChoice, CipherChoice, MediaPlane, Sending};
 use xmpp::Streams;
+use xmpp::credentials::{Host, SignIn};
 
 use crate::candidates::{self, Addresses};
 use crate::command_line::{EXIT_CONFIG, EXIT_UNAVAILABLE, Role, Serve};
-use crate::config::{Config, DatagramIo, Http};
+use crate::config::{Config, DatagramIo, Http, Turn};
+use crate::entrance::OverTls;
 use crate::handshake::Threads;
 use crate::http::{self, Public};
 use crate::inherited::Inherited;
 use crate::limiter::Limiter;
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
-use crate::{check_config, doctor, ice_tcp, log, private_http, tls};
+use crate::token::Verifier;
+use crate::user::UsersFile;
+use crate::{accounts_file, check_config, doctor, ice_tcp, log, private_http, tls};
 
 /// Runs until a signal or an error.
 pub(crate) fn serve(arguments: &Serve) -> ExitCode {
@@ -87,6 +95,10 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     runtime.block_on(async {
         tokio::spawn(keep_watchdog(Arc::clone(&status)));
+        if config.auth.sign_in == SignIn::Accounts {
+            let file = UsersFile::new(config.auth.users_file.clone());
+            tokio::spawn(accounts_file::follow(file, signaling.clone()));
+        }
         signals.next().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
@@ -274,6 +286,11 @@ pub(crate) fn streams_config(config: &Config) -> xmpp::streams::Config {
     let mut streams = xmpp::streams::Config::new(&config.xmpp.domain);
     streams.hibernation = config.xmpp.resumption;
     streams.sessions_max = config.xmpp.sessions_max;
+    let main = Domains::of(&config.xmpp.domain).main;
+    streams.hosts = vec![Host { name: main.clone(), sign_in: config.auth.sign_in }];
+    if config.auth.guests {
+        streams.hosts.push(Host { name: format!("guest.{main}"), sign_in: SignIn::Anonymous });
+    }
     streams
 }
 
@@ -291,9 +308,35 @@ pub(crate) fn signaling_config(
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let unix_ms = u64::try_from(since_1970.as_millis()).unwrap_or_default();
     let mut signaling = signaling::Config::new(domains, focus, unix_ms);
+    let auth = &config.auth;
+    let waits = auth.guests || auth.sign_in == (SignIn::Token { optional: true });
+    if auth.sign_in == SignIn::Accounts || waits {
+        signaling.hosts = Hosts::Authenticated { external: auth.jwt.is_some() };
+        // Those who are authenticated moderate; nobody else is to come by it.
+        signaling.focus.auto_owner = false;
+    }
+    if let Some(jwt) = &auth.jwt {
+        signaling.token_rules = TokenRules { verify_domain: jwt.verify_domain };
+        signaling.login_url = jwt.login_url.clone();
+    }
+    signaling.turn = config.turn.as_ref().map(turn_server).transpose()?;
     signaling.rooms_max = config.conference.rooms_max;
     signaling.policy.occupants_max = config.conference.occupants_max;
     Ok(signaling)
+}
+
+fn turn_server(turn: &Turn) -> Result<TurnServer> {
+    let path = &turn.secret_file;
+    let secret =
+        std::fs::read(path).with_context(|| format!("turn.secret_file: cannot read {}", path.display()))?;
+    anyhow::ensure!(!secret.trim_ascii().is_empty(), "turn.secret_file: {} is empty", path.display());
+    Ok(TurnServer {
+        host: turn.host.clone(),
+        port: turn.port,
+        tls_port: Some(turn.tls_port).filter(|port| *port > 0),
+        secret: secret.trim_ascii().to_vec(),
+        lifetime: turn.lifetime,
+    })
 }
 
 /// The system's random generator.
@@ -313,8 +356,10 @@ fn start_http(
     status: &Arc<Status>,
 ) -> Result<Servers> {
     let domains = Domains::of(&config.xmpp.domain);
+    let verifier = config.auth.jwt.as_ref().map(Verifier::new).transpose()?;
     let public = Public::new(config, domains, signaling.clone(), Arc::clone(status));
-    let public = http::router(public.map_err(|problem| anyhow::anyhow!(problem))?, candidates);
+    let public = public.map_err(|problem| anyhow::anyhow!(problem))?.with_verifier(verifier);
+    let public = http::router(public, candidates);
     let limiter =
         Limiter::new(config.http.connections_max, config.http.connections_per_address, Arc::clone(status));
     let mut servers = Vec::new();
@@ -326,7 +371,10 @@ fn start_http(
         let server = new_server(&mut servers);
         let settings = RustlsConfig::from_config(Arc::new(tls::server_config(&config.http, of_machine)?));
         let acceptor = RustlsAcceptor::new(settings).handshake_timeout(TLS_WITHIN).acceptor(limiter);
-        tokio::spawn(ended("HTTPS", http::serve(listener, acceptor, public, server)));
+        tokio::spawn(ended(
+            "HTTPS",
+            http::serve(listener, acceptor, public.layer(Extension(OverTls)), server),
+        ));
     }
     let server = new_server(&mut servers);
     let private = private_http::router(Arc::clone(status));

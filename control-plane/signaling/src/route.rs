@@ -7,11 +7,15 @@ use std::sync::Arc;
 
 use contract::{Command, Duration, EndpointId, Report, Timestamp};
 pub use xmpp::SessionId;
+use xmpp::credentials::Credentials;
 use xmpp::jid::{BareJid, FullJid};
 use xmpp::{Element, ns};
 
+use crate::admission::TokenRules;
 use crate::association;
+use crate::authentication::{Authentication, Hosts};
 use crate::domains::Domains;
+use crate::external_services::TurnServer;
 use crate::focus::{
     self, ConferenceAnswer, ConferenceRefusal, ConferenceRequest, Focus, FocusConfig, Random, SendPolicy,
 };
@@ -21,6 +25,7 @@ use crate::services::breakout_rooms::BreakoutRooms;
 mod breakout;
 mod commands;
 mod dispatch;
+mod entrance;
 mod lobby;
 
 /// What signalling is configured with.
@@ -36,6 +41,14 @@ pub struct Config {
     pub rooms_max: usize,
     /// After how long a room without participants is forgotten, should the focus not end it before.
     pub empty_room_after: Duration,
+    /// Who may start conferences.
+    pub hosts: Hosts,
+    /// What is checked of tokens.
+    pub token_rules: TokenRules,
+    /// Where people log in, `{room}` standing for the room, if that is another page.
+    pub login_url: Option<String>,
+    /// A TURN server for clients.
+    pub turn: Option<TurnServer>,
     /// Milliseconds since 1970 when `now` is zero.
     pub unix_ms_at_zero: u64,
 }
@@ -49,6 +62,10 @@ impl Config {
             policy: Policy { occupants_max: 500, nick_from_localpart: false },
             rooms_max: 10_000,
             empty_room_after: Duration::from_secs(120),
+            hosts: Hosts::Everybody,
+            token_rules: TokenRules::default(),
+            login_url: None,
+            turn: None,
             unix_ms_at_zero,
         }
     }
@@ -66,6 +83,13 @@ pub enum Input {
         jid: FullJid,
         /// The room that its URL named.
         query_room: Option<String>,
+    },
+    /// What the bearer of a session has proved; comes after [`Input::SessionOpened`], and again when that changes.
+    Credentials {
+        /// Whose.
+        session: SessionId,
+        /// What.
+        credentials: Credentials,
     },
     /// A client's stream ended for good.
     SessionClosed {
@@ -86,6 +110,8 @@ pub enum Input {
         token: u64,
         /// What is asked.
         request: ConferenceRequest,
+        /// What the token of the request proves.
+        credentials: Credentials,
     },
     /// News from the media plane.
     Report(Report),
@@ -144,6 +170,7 @@ pub struct Signaling {
     config: Config,
     domains: Arc<Domains>,
     focus: Focus,
+    authentication: Authentication,
     sessions: HashMap<SessionId, Session>,
     rooms: HashMap<BareJid, Room>,
     breakouts: BreakoutRooms,
@@ -161,6 +188,7 @@ struct Session {
     rooms: Vec<BareJid>,
     /// The main room that it joined last: it may go to the breakout rooms of that.
     main: Option<BareJid>,
+    credentials: Credentials,
 }
 
 /// Sessions at a time; the streams have their own, lower limit.
@@ -174,11 +202,15 @@ impl Signaling {
     /// A server without sessions and rooms.
     pub fn new(config: Config, mut random: Random) -> Signaling {
         let meeting_ids = MeetingIds::new(&mut random);
+        let mut seed = [0; 32];
+        random(&mut seed);
+        let authentication = Authentication::new(config.hosts, seed);
         let focus = Focus::new(config.focus.clone(), random);
         Signaling {
             domains: Arc::new(config.domains.clone()),
             config,
             focus,
+            authentication,
             sessions: HashMap::new(),
             rooms: HashMap::new(),
             breakouts: BreakoutRooms::default(),
@@ -220,15 +252,26 @@ impl Signaling {
             Input::SessionOpened { session, jid, query_room } => {
                 self.session_opened(session, jid, query_room)
             }
+            Input::Credentials { session, credentials } => {
+                if let Some(entry) = self.sessions.get_mut(&session) {
+                    entry.credentials = credentials;
+                }
+            }
             Input::SessionClosed { session } => {
                 self.leave_all(session, None, now);
-                self.sessions.remove(&session);
+                if let Some(entry) = self.sessions.remove(&session) {
+                    self.authentication.forget(&entry.jid.to_bare());
+                }
             }
             Input::Stanza { session, stanza } => self.stanza(session, stanza, now),
-            Input::ConferenceRequest { token, request } => {
+            Input::ConferenceRequest { token, request, credentials } => {
                 let is_ours = self.room_address(request.room.as_str()).is_some();
-                let answer =
-                    if is_ours { self.conference(&request, now) } else { Err(ConferenceRefusal::Full) };
+                let asker = entrance::Asker::Http(&credentials);
+                let answer = if is_ours {
+                    self.conference_for(&asker, &request, now)
+                } else {
+                    Err(ConferenceRefusal::Full)
+                };
                 self.outputs.push_back(Output::ConferenceAnswer { token, answer });
             }
             Input::Report(report) => self.focus.report(report, now),
@@ -279,7 +322,9 @@ impl Signaling {
                 .outputs
                 .push_back(Output::CloseSession { session, condition: "resource-constraint" });
         }
-        self.sessions.insert(session, Session { jid, query_room, rooms: Vec::new(), main: None });
+        let credentials = Credentials::default();
+        self.sessions
+            .insert(session, Session { jid, query_room, rooms: Vec::new(), main: None, credentials });
     }
 
     /// Prepares a conference: the room exists and the focus is inside before anybody is told.
@@ -457,9 +502,10 @@ impl Signaling {
                     room
                 }
                 focus::Output::GrantOwner { room, nick } => {
-                    if let Some(entry) = self.rooms.get_mut(&room)
-                        && let Some(jid) = entry.occupant(&nick).map(|occupant| occupant.jid.to_bare())
-                    {
+                    let occupant = self.rooms.get(&room).and_then(|room| room.occupant(&nick));
+                    let owner = occupant.filter(|it| it.session.is_none_or(|session| self.may_own(session)));
+                    let jid = owner.map(|occupant| occupant.jid.to_bare());
+                    if let (Some(entry), Some(jid)) = (self.rooms.get_mut(&room), jid) {
                         entry.affiliate(&jid, Affiliation::Owner, None, None, clock, &mut out);
                     }
                     room

@@ -2,6 +2,8 @@
 
 use xmpp::{Element, ns, stanza};
 
+use crate::focus::ConferenceRefusal;
+
 pub use xmpp::error::Condition;
 
 /// Why the server or a room does not do what a stanza asks.
@@ -63,13 +65,34 @@ pub enum Refusal {
     KeyOfServer,
     /// As many of these as the server keeps.
     TooMany,
+    /// Somebody who can log in has to come first.
+    HostRequired,
+    /// The authentication session is over, or is that of another browser.
+    SessionInvalid,
+    /// The token is for another room.
+    TokenOfOtherRoom,
+}
+
+impl From<ConferenceRefusal> for Refusal {
+    fn from(refusal: ConferenceRefusal) -> Refusal {
+        match refusal {
+            ConferenceRefusal::Full => Refusal::ServerFull,
+            ConferenceRefusal::NotAuthorized => Refusal::HostRequired,
+            ConferenceRefusal::SessionInvalid => Refusal::SessionInvalid,
+            ConferenceRefusal::NotAllowed => Refusal::TokenOfOtherRoom,
+        }
+    }
 }
 
 impl Refusal {
     /// The `<error/>` element, with a text for people.
     pub fn element(self) -> Element {
         let (condition, text) = self.condition();
-        condition.with_text(text)
+        let element = condition.with_text(text);
+        match self {
+            Refusal::SessionInvalid => element.with(Element::new("session-invalid", ns::FOCUS)),
+            _ => element,
+        }
     }
 
     fn condition(self) -> (Condition, &'static str) {
@@ -105,6 +128,9 @@ impl Refusal {
             Refusal::NoSuchPoll => (Condition::ItemNotFound, "There is no such poll"),
             Refusal::KeyOfServer => (Condition::NotAllowed, "Only the server sets this"),
             Refusal::TooMany => (Condition::ResourceConstraint, "There are too many of these"),
+            Refusal::HostRequired => (Condition::NotAuthorized, "Somebody who can log in has to come first"),
+            Refusal::SessionInvalid => (Condition::NotAcceptable, "Please log in again"),
+            Refusal::TokenOfOtherRoom => (Condition::NotAllowed, "Your token is for another room"),
         }
     }
 

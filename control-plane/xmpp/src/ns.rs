@@ -10,6 +10,10 @@ pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// WebSocket framing (RFC 7395 §3.3).
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// Bodies of BOSH (XEP-0124 §5).
+pub const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
+/// Attributes of those bodies that are about XMPP (XEP-0206 §8.2).
+pub const XBOSH: &str = "urn:xmpp:xbosh";
 /// SASL (RFC 6120 §6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Resource binding (RFC 6120 §7).

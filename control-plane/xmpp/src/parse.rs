@@ -80,6 +80,27 @@ pub fn parse_within(text: &str, max_bytes: usize) -> Result<Element, ParseError>
     }
 }
 
+/// The value of the attribute `name` in the namespace `namespace` on the outermost element of `text`, which trees do
+/// not hold. Only for a text that parsed.
+pub fn root_attribute(text: &str, namespace: &str, name: &str) -> Option<String> {
+    let mut reader = NsReader::from_str(text);
+    reader.resolver_mut().set_max_namespace_bindings(DECLARATIONS_MAX);
+    loop {
+        let start = match reader.read_event().ok()? {
+            Event::Start(start) | Event::Empty(start) => start,
+            Event::Text(_) => continue,
+            _ => return None,
+        };
+        let wanted = |attribute: &Attribute<'_>| {
+            let (found, local) = reader.resolver().resolve_attribute(attribute.key);
+            local.into_inner() == name
+                && matches!(found, ResolveResult::Bound(Namespace(found)) if found == namespace)
+        };
+        let attribute = start.attributes().filter_map(Result::ok).find(wanted)?;
+        return unescaped(&attribute.value).ok();
+    }
+}
+
 /// Namespaces of `xml:` and `xmlns:`, which no element is in and no default declaration names (Namespaces in XML §3).
 const RESERVED_NAMESPACES: [&str; 2] =
     ["http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/"];

@@ -5,14 +5,18 @@
 //! [`Streams::poll_output`] until `None`.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use contract::{Duration, Timestamp};
 use jid::{BareJid, FullJid};
 
 use crate::Element;
+use crate::accounts::Accounts;
+use crate::attempts::Attempts;
+use crate::credentials::{Credentials, Entrance, Host, SignIn, Token};
 use crate::stream_management::{self, Management};
-use crate::websocket::{Event, Identity, Stream};
+use crate::websocket::{Counts, Event, Framing, Identity, Logins, Stream};
 
 /// A socket, numbered by the connection layer; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,7 +33,7 @@ pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Virtual hosts that clients may open a stream to; the first is the main domain.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<Host>,
     /// How long a lost stream may be resumed.
     pub hibernation: Duration,
     /// Time from the socket to the stream's `<open/>`.
@@ -41,6 +45,8 @@ pub struct Config {
     pub silence: Duration,
     /// Connections without a bound stream, in all.
     pub unbound_max: usize,
+    /// Connections without a bound stream from one address, this machine excepted.
+    pub unbound_per_address: usize,
     /// Sessions, hibernating ones included.
     pub sessions_max: usize,
 }
@@ -49,24 +55,35 @@ impl Config {
     /// The defaults for the main domain `host`.
     pub fn new(host: &str) -> Config {
         Config {
-            hosts: vec![host.to_owned()],
+            hosts: vec![Host { name: host.to_owned(), sign_in: SignIn::Anonymous }],
             hibernation: Duration::from_secs(60),
             open_within: Duration::from_secs(10),
             bind_within: Duration::from_secs(30),
             silence: Duration::from_secs(90),
             unbound_max: 500,
+            unbound_per_address: 100,
             sessions_max: 20_000,
         }
     }
 }
 
-/// What the URL of the WebSocket said.
+/// How a client came: what carries its frames, and what its URL said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
+    /// What carries its frames.
+    pub framing: Framing,
     /// `room`, form-decoded.
     pub room: Option<String>,
     /// `previd`: the resumption id of the stream that the client means to continue.
     pub previd: Option<String>,
+    /// The first part of the path, or `prefix`: the tenant.
+    pub tenant: Option<String>,
+    /// `token`, checked.
+    pub token: Token,
+    /// From where it comes; `None` for this machine.
+    pub address: Option<IpAddr>,
+    /// Whether nobody on the way can read along.
+    pub is_confidential: bool,
 }
 
 /// What is to be done or known.
@@ -93,6 +110,14 @@ pub enum Output {
         /// The room that the URL named.
         query_room: Option<String>,
     },
+    /// What the bearer of a session has proved. Follows [`Output::SessionOpened`], and comes again when the client
+    /// resumes with another token.
+    Credentials {
+        /// Whose.
+        session: SessionId,
+        /// What.
+        credentials: Credentials,
+    },
     /// A stanza from a client, unchecked: `from` is whatever the client wrote.
     Stanza {
         /// From whom.
@@ -113,6 +138,9 @@ pub enum Refusal {
     /// Too many connections that are not bound yet, or too many sessions.
     #[error("too many connections")]
     Full,
+    /// Too many connections from its address that are not bound yet.
+    #[error("too many connections from this address")]
+    FullFromThere,
 }
 
 /// How often deadlines are looked at; all of them are far longer.
@@ -121,12 +149,16 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// All client streams.
 pub struct Streams {
     config: Config,
-    hosts: Arc<[String]>,
+    hosts: Arc<[Host]>,
+    accounts: Arc<Accounts>,
+    attempts: Attempts,
+    counts: Counts,
     random: Random,
     connections: HashMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, Session>,
     resumable: HashMap<String, SessionId>,
     unbound: usize,
+    unbound_by_address: HashMap<IpAddr, usize>,
     sessions_opened: u64,
     swept_at: Timestamp,
     outputs: VecDeque<Output>,
@@ -150,16 +182,22 @@ struct Session {
 
 impl Streams {
     /// No connections yet; `random` draws ids, local parts and resources.
-    pub fn new(config: Config, random: Random) -> Streams {
+    pub fn new(config: Config, mut random: Random) -> Streams {
         let hosts = config.hosts.clone().into();
+        let mut secret = [0; 32];
+        random(&mut secret);
         Streams {
             config,
             hosts,
+            accounts: Arc::new(Accounts::new(secret)),
+            attempts: Attempts::default(),
+            counts: Counts::default(),
             random,
             connections: HashMap::new(),
             sessions: HashMap::new(),
             resumable: HashMap::new(),
             unbound: 0,
+            unbound_by_address: HashMap::new(),
             sessions_opened: 0,
             swept_at: Timestamp::ZERO,
             outputs: VecDeque::new(),
@@ -169,7 +207,7 @@ impl Streams {
     /// A WebSocket with the subprotocol `xmpp` was opened.
     ///
     /// # Errors
-    /// [`Refusal::Full`] at a limit: close the socket.
+    /// [`Refusal`] at a limit: close the socket.
     pub fn connected(
         &mut self,
         connection: ConnectionId,
@@ -178,6 +216,10 @@ impl Streams {
     ) -> Result<(), Refusal> {
         if self.unbound >= self.config.unbound_max || self.sessions.len() >= self.config.sessions_max {
             return Err(Refusal::Full);
+        }
+        let from_there = query.address.and_then(|address| self.unbound_by_address.get(&address));
+        if from_there.is_some_and(|count| *count >= self.config.unbound_per_address) {
+            return Err(Refusal::FullFromThere);
         }
         // A client that resumes authenticates anew and must come out as the same account, so that it keeps its
         // address (and the endpoint id that it derived from it) whether or not the resumption works.
@@ -188,8 +230,19 @@ impl Streams {
             stream_id: self.token(),
             localpart: localpart.unwrap_or_else(|| self.uuid()),
             resource: self.token().get(..RESOURCE_CHARS).unwrap_or_default().to_owned(),
+            nonce: self.token(),
         };
-        let stream = Stream::new(self.hosts.clone(), identity);
+        let entrance = Entrance {
+            hosts: self.hosts.clone(),
+            accounts: self.accounts.clone(),
+            address: query.address,
+            is_confidential: query.is_confidential,
+            token: query.token.clone(),
+        };
+        let stream = Stream::new(entrance, identity, query.framing);
+        if let Some(address) = query.address {
+            *self.unbound_by_address.entry(address).or_default() += 1;
+        }
         let fresh = Connection { stream, query, since: now, heard_at: now, probed: false, session: None };
         self.connections.insert(connection, fresh);
         self.unbound += 1;
@@ -202,7 +255,8 @@ impl Streams {
         entry.heard_at = now;
         entry.probed = false;
         let mut events = Vec::new();
-        entry.stream.frame(text, &mut events);
+        let mut logins = Logins { attempts: &mut self.attempts, counts: &mut self.counts, now };
+        entry.stream.frame(text, &mut logins, &mut events);
         for event in events {
             self.event(connection, event, now);
         }
@@ -274,6 +328,16 @@ impl Streams {
         }
     }
 
+    /// From now on these accounts sign in. Who is signed in stays.
+    pub fn set_accounts(&mut self, accounts: Arc<Accounts>) {
+        self.accounts = accounts;
+    }
+
+    /// Logins that did not succeed so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// Sessions that are open or hibernate.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
@@ -327,12 +391,13 @@ impl Streams {
 
     fn bound(&mut self, connection: ConnectionId, jid: FullJid, now: Timestamp) {
         self.replace(connection, &jid, now);
+        self.no_longer_unbound(connection);
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         self.sessions_opened += 1;
         let session = SessionId(self.sessions_opened);
         entry.session = Some(session);
-        self.unbound -= 1;
         let query_room = entry.query.room.clone();
+        let credentials = Credentials { tenant: entry.query.tenant.clone(), ..entry.stream.credentials() };
         let fresh = Session {
             account: jid.to_bare(),
             connection: Some(connection),
@@ -341,6 +406,7 @@ impl Streams {
         };
         self.sessions.insert(session, fresh);
         self.outputs.push_back(Output::SessionOpened { session, jid, query_room });
+        self.outputs.push_back(Output::Credentials { session, credentials });
     }
 
     /// Ends the session that the client names in its URL but does not resume: it would stand beside itself in rooms.
@@ -424,10 +490,13 @@ impl Streams {
             self.forget(old);
             self.outputs.push_back(Output::Close { connection: old });
         }
+        self.no_longer_unbound(connection);
         if let Some(entry) = self.connections.get_mut(&connection) {
             entry.stream.resumed();
             entry.session = Some(session);
-            self.unbound -= 1;
+            let credentials =
+                Credentials { tenant: entry.query.tenant.clone(), ..entry.stream.credentials() };
+            self.outputs.push_back(Output::Credentials { session, credentials });
         }
         self.send(connection, stream_management::resumed(previd, handled).to_string());
         for text in replay {
@@ -462,11 +531,23 @@ impl Streams {
     }
 
     fn forget(&mut self, connection: ConnectionId) -> Option<SessionId> {
-        let entry = self.connections.remove(&connection)?;
-        if entry.session.is_none() {
-            self.unbound -= 1;
+        self.no_longer_unbound(connection);
+        self.connections.remove(&connection)?.session
+    }
+
+    /// Gives back the place of a connection among those without a bound stream, if it still has one.
+    fn no_longer_unbound(&mut self, connection: ConnectionId) {
+        let Some(entry) = self.connections.get(&connection).filter(|entry| entry.session.is_none()) else {
+            return;
+        };
+        self.unbound -= 1;
+        let Some(address) = entry.query.address else { return };
+        if let Some(count) = self.unbound_by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.unbound_by_address.remove(&address);
+            }
         }
-        entry.session
     }
 
     fn session_of(&self, connection: ConnectionId) -> Option<SessionId> {

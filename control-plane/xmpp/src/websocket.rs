@@ -1,12 +1,16 @@
 //! One XMPP stream over a WebSocket, from `<open/>` to the bound resource (RFC 7395, RFC 6120 §6 and §7).
 
-use std::sync::Arc;
-
+use contract::Timestamp;
 use jid::{BareJid, FullJid};
 
-use crate::error::{sasl_failure, stream_error};
+use crate::attempts::Attempts;
+use crate::credentials::{Credentials, Entrance, SignIn, Token};
+use crate::error::stream_error;
 use crate::parse::{ParseError, STANZA_BYTES_MAX, parse_within};
+use crate::scram::Scram;
 use crate::{Element, ns, stanza};
+
+mod sasl;
 
 /// The WebSocket subprotocol that must be offered and echoed (RFC 7395 §3.1).
 pub const SUBPROTOCOL: &str = "xmpp";
@@ -14,8 +18,6 @@ pub const SUBPROTOCOL: &str = "xmpp";
 pub const UNAUTHENTICATED_FRAME_BYTES_MAX: usize = 10_000;
 /// The closing frame, letter for letter: clients compare the string.
 pub const CLOSE_FRAME: &str = r#"<close xmlns="urn:ietf:params:xml:ns:xmpp-framing" />"#;
-/// Failed SASL exchanges after which the stream ends.
-const AUTH_ATTEMPTS_MAX: u8 = 3;
 
 /// Who a stream will be once it has authenticated: drawn before it starts, so that the stream needs no chance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Identity {
     pub localpart: String,
     /// The resource that binding yields.
     pub resource: String,
+    /// The server's part of the nonce of SCRAM; unguessable, printable, without commas.
+    pub nonce: String,
 }
 
 /// What one frame led to, in order.
@@ -53,11 +57,47 @@ pub enum Event {
 /// The server side of one stream.
 #[derive(Debug)]
 pub struct Stream {
-    hosts: Arc<[String]>,
+    entrance: Entrance,
     host: String,
+    sign_in: SignIn,
     identity: Identity,
+    is_account: bool,
+    exchange: Option<Scram>,
+    framing: Framing,
     state: State,
     failures: u8,
+}
+
+/// What all logins share: who failed before, how many did, and the time.
+#[derive(Debug)]
+pub struct Logins<'a> {
+    /// Who failed before.
+    pub attempts: &'a mut Attempts,
+    /// Counters, for metrics.
+    pub counts: &'a mut Counts,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Logins that did not succeed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Wrong names and passwords, and exchanges that break the rules.
+    pub failed: u64,
+    /// Tokens that were wrong or missing.
+    pub tokens: u64,
+    /// Not even tried, after too many failures.
+    pub paced: u64,
+}
+
+/// What carries the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// A WebSocket.
+    #[default]
+    WebSocket,
+    /// HTTP requests ([`crate::bosh`]): nothing is lost between them, so stream management is not offered.
+    Bosh,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +117,20 @@ enum State {
 }
 
 impl Stream {
-    /// A stream to one of the virtual hosts `hosts` (the first one speaks when the client named none).
-    pub fn new(hosts: Arc<[String]>, identity: Identity) -> Stream {
-        let host = hosts.first().cloned().unwrap_or_default();
-        Stream { hosts, host, identity, state: State::Start, failures: 0 }
+    /// A stream to one of the virtual hosts of `entrance`; the first one speaks when the client named none.
+    pub fn new(entrance: Entrance, identity: Identity, framing: Framing) -> Stream {
+        let host = entrance.hosts.first().map(|host| host.name.clone()).unwrap_or_default();
+        Stream {
+            entrance,
+            host,
+            sign_in: SignIn::default(),
+            identity,
+            is_account: false,
+            exchange: None,
+            framing,
+            state: State::Start,
+            failures: 0,
+        }
     }
 
     /// Whether SASL has succeeded.
@@ -104,13 +154,22 @@ impl Stream {
         if self.is_authenticated() { BareJid::new(&address).ok() } else { None }
     }
 
+    /// What an authenticated stream has proved; the tenant is not its to know.
+    pub fn credentials(&self) -> Credentials {
+        let token = match (&self.entrance.token, self.sign_in) {
+            (Token::Valid(claims), SignIn::Token { .. }) => Some(claims.clone()),
+            _ => None,
+        };
+        Credentials { is_account: self.is_account, token, tenant: None }
+    }
+
     /// The earlier stream was found: this one continues it and needs no binding.
     pub fn resumed(&mut self) {
         self.state = State::Bound;
     }
 
     /// Reads one text frame and appends what it led to.
-    pub fn frame(&mut self, text: &str, out: &mut Vec<Event>) {
+    pub fn frame(&mut self, text: &str, logins: &mut Logins<'_>, out: &mut Vec<Event>) {
         if self.state == State::Closed {
             return;
         }
@@ -127,7 +186,7 @@ impl Stream {
         }
         match self.state {
             State::Start | State::Restarting => self.open(&element, out),
-            State::Authenticating => self.authenticate(&element, out),
+            State::Authenticating => self.authenticate(&element, logins, out),
             State::Binding => self.bind(element, out),
             State::Bound => self.bound(element, out),
             State::Closed => {}
@@ -161,50 +220,25 @@ impl Stream {
             return self.fail("unsupported-version", out);
         }
         let asked = element.attribute("to").unwrap_or_default();
-        let Some(host) = self.hosts.iter().find(|host| host.eq_ignore_ascii_case(asked)) else {
-            return self.fail("host-unknown", out);
-        };
+        let host = self.entrance.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(asked));
+        let Some(host) = host else { return self.fail("host-unknown", out) };
         if self.state == State::Restarting {
-            if *host != self.host {
+            if host.name != self.host {
                 return self.fail("host-unknown", out);
             }
             self.state = State::Binding;
         } else {
-            self.host = host.clone();
+            self.host = host.name.clone();
+            self.sign_in = host.sign_in;
             self.state = State::Authenticating;
         }
         out.push(Event::Frame(self.opening()));
         out.push(Event::Frame(self.features().to_string()));
     }
 
-    fn authenticate(&mut self, element: &Element, out: &mut Vec<Event>) {
-        if element.ns() != ns::SASL {
-            return self.fail("not-authorized", out);
-        }
-        let failure = match element.name() {
-            "auth" if element.attribute("mechanism") == Some("ANONYMOUS") => {
-                self.state = State::Restarting;
-                let Some(account) = self.account() else {
-                    return self.fail("internal-server-error", out);
-                };
-                out.push(Event::Authenticated(account));
-                out.push(Event::Frame(Element::new("success", ns::SASL).to_string()));
-                return;
-            }
-            "auth" => "invalid-mechanism",
-            "abort" => "aborted",
-            _ => "malformed-request",
-        };
-        self.failures += 1;
-        out.push(Event::Frame(sasl_failure(failure, None).to_string()));
-        if self.failures >= AUTH_ATTEMPTS_MAX {
-            self.fail("policy-violation", out);
-        }
-    }
-
     fn bind(&mut self, element: Element, out: &mut Vec<Event>) {
         if element.ns() == ns::SM {
-            if element.name() == "resume" {
+            if element.name() == "resume" && self.framing == Framing::WebSocket {
                 return out.push(Event::Resume(element));
             }
             let refusal =
@@ -233,7 +267,10 @@ impl Stream {
     }
 
     fn bound(&mut self, element: Element, out: &mut Vec<Event>) {
-        if element.ns() == ns::SM {
+        if element.ns() == ns::SM && self.framing == Framing::Bosh {
+            let refusal = Element::new("feature-not-implemented", ns::STANZA_ERRORS);
+            out.push(Event::Frame(Element::new("failed", ns::SM).with(refusal).to_string()));
+        } else if element.ns() == ns::SM {
             out.push(Event::Management(element));
         } else if stanza::is_stanza(&element) {
             out.push(Event::Stanza(element));
@@ -255,10 +292,12 @@ impl Stream {
         let features = Element::new("features", ns::STREAM);
         if self.state == State::Binding {
             // `session` is left out: offering it costs the client one more round trip.
-            return features.with(Element::new("bind", ns::BIND)).with(Element::new("sm", ns::SM));
+            let management = (self.framing == Framing::WebSocket).then(|| Element::new("sm", ns::SM));
+            return features.with(Element::new("bind", ns::BIND)).with_all(management);
         }
-        let anonymous = Element::new("mechanism", ns::SASL).with_text("ANONYMOUS");
-        features.with(Element::new("mechanisms", ns::SASL).with(anonymous))
+        let mechanisms = self.mechanisms().into_iter();
+        let mechanisms = mechanisms.map(|name| Element::new("mechanism", ns::SASL).with_text(name));
+        features.with(Element::new("mechanisms", ns::SASL).with_all(mechanisms))
     }
 }
 

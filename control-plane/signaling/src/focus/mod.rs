@@ -41,6 +41,8 @@ pub struct ConferenceRequest {
     pub room: BareJid,
     /// Random id that the browser keeps.
     pub machine_uid: Option<String>,
+    /// The authentication session that it was given earlier.
+    pub session_id: Option<String>,
     /// `<property name value/>` in order.
     pub properties: Vec<(String, String)>,
 }
@@ -52,6 +54,10 @@ pub struct ConferenceAnswer {
     pub ready: bool,
     /// Bare address of the focus user; the focus occupant's real address starts with it.
     pub focus_jid: BareJid,
+    /// The authentication session, to be kept by the browser.
+    pub session_id: Option<String>,
+    /// Whom the client is taken for.
+    pub identity: Option<String>,
     /// `<property name value/>` in order.
     pub properties: Vec<(String, String)>,
 }
@@ -62,6 +68,15 @@ pub enum ConferenceRefusal {
     /// As many conferences as this server takes.
     #[error("too many conferences")]
     Full,
+    /// Somebody who can log in has to start this conference.
+    #[error("a host has to start the conference")]
+    NotAuthorized,
+    /// The authentication session is over, or is that of another browser.
+    #[error("invalid authentication session")]
+    SessionInvalid,
+    /// The token is for another room.
+    #[error("the token is for another room")]
+    NotAllowed,
 }
 
 /// One occupant of a room as the focus sees it.
@@ -207,6 +222,8 @@ impl Focus {
         Ok(ConferenceAnswer {
             ready: true,
             focus_jid: self.config.focus_jid.to_bare(),
+            session_id: None,
+            identity: None,
             properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         })
     }

@@ -43,7 +43,7 @@ impl History {
 }
 
 /// A point in time as XEP-0082 writes it, in UTC with milliseconds.
-fn stamp(unix_ms: u64) -> String {
+pub(crate) fn stamp(unix_ms: u64) -> String {
     let (days, ms) = (unix_ms / MS_PER_DAY, unix_ms % MS_PER_DAY);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);

@@ -26,9 +26,10 @@ mod occupant;
 mod owner;
 mod presence;
 
-pub use occupant::{Affiliation, Occupant};
+pub use occupant::{Affiliation, Occupant, VOUCHED};
 
 use history::History;
+pub(crate) use history::stamp;
 use owner::Settings;
 
 /// The focus' nickname: clients take Jingle from no one else as the focus'.

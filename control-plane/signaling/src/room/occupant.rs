@@ -101,10 +101,15 @@ pub(super) fn sanitized(presence: &Element) -> Element {
     let kept = presence.children().filter(|child| {
         let by_server = matches!(child.name(), "identity" | "permissions");
         let is_muc = child.name() == "x" && matches!(child.ns(), ns::MUC | ns::MUC_USER);
-        !by_server && !is_muc && child.ns() != ns::DELAY
+        !by_server && !is_muc && !matches!(child.ns(), ns::DELAY | VOUCHED)
     });
-    Element::new("presence", ns::JABBER_CLIENT).with_all(kept.cloned())
+    let vouched = presence.child("vouched", VOUCHED).into_iter().flat_map(Element::children);
+    Element::new("presence", ns::JABBER_CLIENT).with_all(kept.cloned()).with_all(vouched.cloned())
 }
+
+/// Wraps what the server itself adds to a presence on its way to the room. Clients cannot: the router takes this
+/// namespace out of what they send.
+pub const VOUCHED: &str = "urn:x-sluice:vouched";
 
 /// Longest nickname; endpoint ids have eight characters.
 const NICK_BYTES_MAX: usize = 64;

@@ -5,11 +5,12 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{self, IqType, Kind};
 use xmpp::{Element, SessionId, ns};
 
+use super::entrance::Asker;
 use super::{Output, ROOMS_PER_SESSION_MAX, Signaling};
 use crate::focus::{ConferenceAnswer, ConferenceRequest};
 use crate::room::{self, FOCUS_NICK};
 use crate::stanza_error::Refusal;
-use crate::{disco, services};
+use crate::{disco, external_services};
 
 /// Properties of a conference request that are looked at.
 const PROPERTIES_MAX: usize = 64;
@@ -32,6 +33,9 @@ impl Signaling {
     pub(super) fn stanza(&mut self, session: SessionId, mut stanza: Element, now: Timestamp) {
         let Some(entry) = self.sessions.get(&session) else { return };
         stanza.set_attribute("from", entry.jid.as_str());
+        if stanza.name() == "presence" {
+            self.vouch(session, &mut stanza);
+        }
         let Some(kind) = stanza::kind(&stanza) else {
             // Only an IQ can be without kind; the RFC wants an answer to a wrong type as well.
             return self.send(session, stanza::error_answer(&stanza, Refusal::Malformed.element()));
@@ -54,7 +58,7 @@ impl Signaling {
         }
         let is_service = to.node().is_none() && to.is_bare();
         match kind {
-            Kind::Iq(_) if is_service && domain == domains.main => self.server_iq(session, &stanza),
+            Kind::Iq(_) if is_service && domain == domains.main => self.server_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domain == domains.focus => self.focus_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domains.is_muc(domain) => {
                 self.discovered(session, &stanza, disco::room_service());
@@ -77,7 +81,7 @@ impl Signaling {
 
     fn unaddressed(&mut self, session: SessionId, kind: Kind, stanza: &Element, now: Timestamp) {
         match kind {
-            Kind::Iq(_) => self.server_iq(session, stanza),
+            Kind::Iq(_) => self.server_iq(session, stanza, now),
             // Clients say goodbye to everybody at once when they disconnect.
             Kind::Presence if stanza.attribute("type") == Some("unavailable") => {
                 self.leave_all(session, Some(stanza), now);
@@ -87,22 +91,33 @@ impl Signaling {
         }
     }
 
-    fn server_iq(&mut self, session: SessionId, iq: &Element) {
+    fn server_iq(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
         let Some(payload) = iq.children().next() else { return };
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
         let answer = match (payload.name(), payload.ns()) {
             ("ping", ns::PING) if is_get => None,
             ("query", ns::DISCO_INFO) if is_get => Some(disco::main_domain(&self.config.domains)),
             ("query", ns::DISCO_ITEMS) if is_get => Some(Element::new("query", ns::DISCO_ITEMS)),
-            ("services", ns::EXTDISCO_2 | ns::EXTDISCO_1) if is_get => Some(services::services(payload.ns())),
+            ("services", ns::EXTDISCO_2 | ns::EXTDISCO_1) if is_get => Some(external_services::services(
+                payload.ns(),
+                self.config.turn.as_ref(),
+                self.clock(now).unix_ms,
+            )),
             _ => return self.refuse(session, iq, Refusal::Unserved),
         };
         self.send(session, stanza::iq_result(iq).with_all(answer));
     }
 
     fn focus_iq(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
-        if stanza::kind(iq) != Some(Kind::Iq(IqType::Set)) {
+        let is_set = stanza::kind(iq) == Some(Kind::Iq(IqType::Set));
+        if !is_set && let Some(asked) = iq.child("login-url", ns::FOCUS) {
+            return self.login_url(session, iq, asked);
+        }
+        if !is_set {
             return self.discovered(session, iq, disco::focus());
+        }
+        if let Some(asked) = iq.child("logout", ns::FOCUS) {
+            return self.logout(session, iq, asked);
         }
         let Some(conference) = iq.child("conference", ns::FOCUS) else {
             return self.refuse(session, iq, Refusal::Unserved);
@@ -114,14 +129,15 @@ impl Signaling {
         let request = ConferenceRequest {
             room,
             machine_uid: conference.attribute("machine-uid").map(str::to_owned),
+            session_id: conference.attribute("session-id").map(str::to_owned),
             properties: properties(conference),
         };
-        match self.conference(&request, now) {
+        match self.conference_for(&Asker::Session(session), &request, now) {
             Ok(answer) => {
                 let answer = conference_element(&request.room, &answer);
                 self.send(session, stanza::iq_result(iq).with(answer));
             }
-            Err(_) => self.refuse(session, iq, Refusal::ServerFull),
+            Err(refusal) => self.refuse(session, iq, refusal.into()),
         }
     }
 
@@ -138,7 +154,8 @@ impl Signaling {
             self.obey_focus(now);
         }
         if kind == Kind::Presence && stanza.attribute("type").is_none() {
-            if let Err(refusal) = self.prepare_join(session, &address, now) {
+            let admitted = self.admit_by_credentials(session, &address, now);
+            if let Err(refusal) = admitted.and_then(|()| self.prepare_join(session, &address, now)) {
                 return self.refuse(session, stanza, refusal);
             }
         } else if kind == Kind::Message && to.resource().is_none() && is_invitation(stanza) {
@@ -225,7 +242,7 @@ impl Signaling {
         }
     }
 
-    fn send(&mut self, session: SessionId, mut stanza: Element) {
+    pub(super) fn send(&mut self, session: SessionId, mut stanza: Element) {
         let Some(entry) = self.sessions.get(&session) else { return };
         stanza.set_attribute("to", entry.jid.as_str());
         self.outputs.push_back(Output::Stanza { session, stanza });
@@ -254,5 +271,7 @@ fn conference_element(room: &BareJid, answer: &ConferenceAnswer) -> Element {
         .attr("room", room.as_str())
         .attr("ready", if answer.ready { "true" } else { "false" })
         .attr("focusjid", answer.focus_jid.as_str())
+        .attr_if("session-id", answer.session_id.as_deref())
+        .attr_if("identity", answer.identity.as_deref())
         .with_all(properties)
 }

@@ -110,7 +110,7 @@ impl World {
         self.connections += 1;
         let client = Client { connection: self.connections, ..Client::default() };
         self.clients.insert(name.to_owned(), client);
-        let query = Query { room: Some("standup".into()), previd: None };
+        let query = Query { room: Some("standup".into()), ..Query::default() };
         self.streams.connected(ConnectionId(self.connections), query, self.now).expect("not full");
     }
 
@@ -137,7 +137,7 @@ impl World {
         self.connections += 1;
         let connection = self.connections;
         self.client(name).connection = connection;
-        let query = Query { room: Some("standup".into()), previd: Some(previd.clone()) };
+        let query = Query { room: Some("standup".into()), previd: Some(previd.clone()), ..Query::default() };
         self.streams.connected(ConnectionId(connection), query, self.now).expect("not full");
         let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.example' version='1.0'/>";
         self.send(name, open);
@@ -273,6 +273,9 @@ impl World {
                 client.session = Some(session);
                 client.jid = jid.to_string();
                 self.signaling.handle(Input::SessionOpened { session, jid, query_room }, self.now);
+            }
+            streams::Output::Credentials { session, credentials } => {
+                self.signaling.handle(Input::Credentials { session, credentials }, self.now);
             }
             streams::Output::Stanza { session, stanza } => {
                 self.signaling.handle(Input::Stanza { session, stanza }, self.now);

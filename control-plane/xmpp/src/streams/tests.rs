@@ -63,7 +63,9 @@ fn managed(streams: &mut Streams, connection: u64, now: Timestamp) -> (SessionId
 
 fn resume(streams: &mut Streams, connection: u64, id: &str, h: &str, now: Timestamp) {
     let connection = ConnectionId(connection);
-    streams.connected(connection, Query { room: None, previd: Some(id.to_owned()) }, now).expect("not full");
+    streams
+        .connected(connection, Query { previd: Some(id.to_owned()), ..Query::default() }, now)
+        .expect("not full");
     for text in [OPEN, AUTH, OPEN] {
         streams.frame(connection, text, now);
     }
@@ -79,7 +81,7 @@ fn message(text: &str) -> Element {
 fn an_anonymous_address_is_a_random_uuid_and_the_query_room_is_kept() {
     let mut streams = streams();
     let connection = ConnectionId(1);
-    let query = Query { room: Some("standup".into()), previd: None };
+    let query = Query { room: Some("standup".into()), ..Query::default() };
     streams.connected(connection, query, at(0)).expect("not full");
     for text in [OPEN, AUTH, OPEN, BIND] {
         streams.frame(connection, text, at(0));
@@ -179,11 +181,12 @@ fn a_connection_with_a_known_previd_gets_the_same_account_even_if_it_binds() {
     let mut streams = streams();
     let (_, jid, id) = managed(&mut streams, 1, at(0));
     streams.lost(ConnectionId(1), at(1));
-    let (_, again) = bind(&mut streams, 2, Query { room: None, previd: Some(id) }, at(2));
+    let (_, again) = bind(&mut streams, 2, Query { previd: Some(id), ..Query::default() }, at(2));
     assert_eq!(streams.session_count(), 1, "the old session is replaced");
     assert_eq!(again.node(), jid.node());
     assert_ne!(again.resource(), jid.resource());
-    let (_, other) = bind(&mut streams, 3, Query { room: None, previd: Some("unknown".into()) }, at(2));
+    let (_, other) =
+        bind(&mut streams, 3, Query { previd: Some("unknown".into()), ..Query::default() }, at(2));
     assert_ne!(other.node(), jid.node());
 }
 

@@ -1,4 +1,8 @@
+use std::sync::Arc;
+
 use super::*;
+use crate::accounts::Accounts;
+use crate::credentials::Host;
 
 const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.example' version='1.0'/>";
 const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
@@ -7,15 +11,37 @@ const BIND: &str = "<iq type='set' id='_bind_auth_2' xmlns='jabber:client'>\
 const OPENED: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' from='meet.example' id='s1' version='1.0' \
                       xml:lang='en'/>";
 
+pub(super) fn entrance(hosts: &[(&str, SignIn)]) -> Entrance {
+    let host = |(name, sign_in): &(&str, SignIn)| Host { name: (*name).to_owned(), sign_in: *sign_in };
+    Entrance {
+        hosts: hosts.iter().map(host).collect(),
+        accounts: Arc::new(Accounts::new([7; 32])),
+        address: None,
+        is_confidential: true,
+        token: Token::Absent,
+    }
+}
+
+pub(super) fn stream_of(entrance: Entrance, framing: Framing) -> Stream {
+    let identity = Identity {
+        stream_id: "s1".into(),
+        localpart: "0c7f".into(),
+        resource: "r".into(),
+        nonce: "server".into(),
+    };
+    Stream::new(entrance, identity, framing)
+}
+
 fn stream() -> Stream {
-    let hosts: Arc<[String]> = ["meet.example".to_owned(), "guest.meet.example".to_owned()].into();
-    let identity = Identity { stream_id: "s1".into(), localpart: "0c7f".into(), resource: "r".into() };
-    Stream::new(hosts, identity)
+    let hosts = [("meet.example", SignIn::Anonymous), ("guest.meet.example", SignIn::Anonymous)];
+    stream_of(entrance(&hosts), Framing::WebSocket)
 }
 
 fn feed(stream: &mut Stream, text: &str) -> Vec<Event> {
+    let (mut attempts, mut counts) = (Attempts::default(), Counts::default());
+    let mut logins = Logins { attempts: &mut attempts, counts: &mut counts, now: Timestamp::ZERO };
     let mut out = Vec::new();
-    stream.frame(text, &mut out);
+    stream.frame(text, &mut logins, &mut out);
     out
 }
 
@@ -186,4 +212,18 @@ fn stream_management_before_binding_may_only_resume() {
     );
     let out = feed(&mut stream, "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>");
     assert!(matches!(out.as_slice(), [Event::Resume(_)]));
+}
+
+#[test]
+fn over_http_there_is_no_stream_management() {
+    let mut stream = stream_of(entrance(&[("meet.example", SignIn::Anonymous)]), Framing::Bosh);
+    feed(&mut stream, OPEN);
+    feed(&mut stream, AUTH);
+    let features = feed(&mut stream, OPEN);
+    assert!(
+        matches!(features.last(), Some(Event::Frame(text)) if text.contains("<bind ") && !text.contains("sm:3"))
+    );
+    feed(&mut stream, BIND);
+    let answer = feed(&mut stream, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    assert!(matches!(answer.as_slice(), [Event::Frame(text)] if text.starts_with("<failed ")), "{answer:?}");
 }

@@ -13,7 +13,8 @@ fn restart(world: &mut World, nick: &str, id: &str) -> String {
 #[test]
 fn a_conference_that_nobody_joins_ends_after_fifteen_seconds() {
     let mut world = World::new(config());
-    let request = ConferenceRequest { room: room(), machine_uid: None, properties: Vec::new() };
+    let request =
+        ConferenceRequest { room: room(), machine_uid: None, session_id: None, properties: Vec::new() };
     world.focus.conference_requested(&request, world.now).expect("room for it");
     world.settle();
     let text = format!("{:?}", world.others);
@@ -29,7 +30,8 @@ fn a_conference_that_nobody_joins_ends_after_fifteen_seconds() {
 #[test]
 fn a_repeated_request_gives_the_joiner_more_time_with_one_timer() {
     let mut world = World::new(config());
-    let request = ConferenceRequest { room: room(), machine_uid: None, properties: Vec::new() };
+    let request =
+        ConferenceRequest { room: room(), machine_uid: None, session_id: None, properties: Vec::new() };
     for _ in 0..3 {
         world.focus.conference_requested(&request, world.now).expect("room for it");
         world.pass(10);
@@ -72,7 +74,8 @@ fn what_the_bridge_still_has_under_our_meeting_id_is_expired_and_made_anew() {
 #[test]
 fn a_conference_that_is_joined_does_not_end() {
     let mut world = World::new(config());
-    let request = ConferenceRequest { room: room(), machine_uid: None, properties: Vec::new() };
+    let request =
+        ConferenceRequest { room: room(), machine_uid: None, session_id: None, properties: Vec::new() };
     world.focus.conference_requested(&request, world.now).expect("room for it");
     world.join("ann", WEB);
     world.clear();

@@ -193,7 +193,7 @@ fn the_media_plane_is_told_what_was_offered() {
 fn participants_beyond_the_number_in_the_request_start_muted_once() {
     let mut world = World::new(config());
     let properties = vec![("startAudioMuted".to_owned(), "1".to_owned())];
-    let request = ConferenceRequest { room: room(), machine_uid: None, properties };
+    let request = ConferenceRequest { room: room(), machine_uid: None, session_id: None, properties };
     let answer = world.focus.conference_requested(&request, world.now).expect("room for it");
     assert_eq!((answer.ready, answer.focus_jid.as_str()), (true, "focus@auth.meet.example"));
     world.join("ann", WEB);
