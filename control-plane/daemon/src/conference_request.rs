@@ -122,7 +122,7 @@ fn refused(refusal: ConferenceRefusal) -> Response {
             (StatusCode::FORBIDDEN, "somebody who can log in has to start this conference").into_response()
         }
         ConferenceRefusal::NotAllowed => {
-            (StatusCode::FORBIDDEN, "the token is for another room").into_response()
+            (StatusCode::FORBIDDEN, "the token does not open this room").into_response()
         }
         // Clients look for these words, and not at the beginning.
         ConferenceRefusal::SessionInvalid => {

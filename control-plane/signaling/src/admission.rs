@@ -25,6 +25,12 @@ pub fn admits(
     names_room(claims, name) && (!rules.verify_domain || is_subject(claims, main, tenant))
 }
 
+/// Whether the token of `credentials` has ended, at `unix_ms` milliseconds since 1970.
+pub fn has_ended(credentials: &Credentials, unix_ms: u64) -> bool {
+    let ends = credentials.token.as_ref().and_then(|claims| claims.expires_unix_s);
+    ends.is_some_and(|ends| ends.saturating_add(LEEWAY_S) <= unix_ms / 1_000)
+}
+
 /// `<identity/>`: what the token says of the user and its group, for the presence of its bearer.
 pub fn identity(credentials: &Credentials) -> Option<Element> {
     let claims = credentials.token.as_ref()?;
@@ -70,6 +76,8 @@ fn percent_encoded(name: &str) -> String {
     encoded
 }
 
+/// Seconds that clocks may be apart; the most that a setting allows when the token is first checked.
+const LEEWAY_S: u64 = 60;
 /// Stands for every room and every subject.
 const ANY: &str = "*";
 
@@ -134,6 +142,15 @@ mod tests {
             let result = admits(&credentials(claims), rules, &room, "meet.example", tenant);
             assert_eq!(result, expected, "{subject} {tenant:?}");
         }
+    }
+
+    #[test]
+    fn a_token_ends_a_minute_after_it_says() {
+        let ending = credentials(Claims { expires_unix_s: Some(1_000), ..Claims::default() });
+        assert!(!has_ended(&ending, 1_059_999));
+        assert!(has_ended(&ending, 1_060_000));
+        assert!(!has_ended(&credentials(Claims::default()), u64::MAX));
+        assert!(!has_ended(&Credentials::default(), u64::MAX));
     }
 
     #[test]

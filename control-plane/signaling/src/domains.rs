@@ -88,6 +88,11 @@ impl Domains {
         self.is_muc(muc).then(|| muc.replacen("conference.", "lobby.", 1))
     }
 
+    /// Whether clients sign in at `domain`, as guests or otherwise: they ask it for what the whole server offers.
+    pub fn is_host(&self, domain: &str) -> bool {
+        domain.strip_prefix("guest.").unwrap_or(domain) == self.main
+    }
+
     /// Whether rooms of any kind live at `domain`.
     pub fn has_rooms(&self, domain: &str) -> bool {
         domain == self.breakout || self.is_muc(domain) || self.is_lobby(domain)

@@ -69,7 +69,7 @@ pub enum Refusal {
     HostRequired,
     /// The authentication session is over, or is that of another browser.
     SessionInvalid,
-    /// The token is for another room.
+    /// The token is for another room, or has ended.
     TokenOfOtherRoom,
 }
 
@@ -130,7 +130,7 @@ impl Refusal {
             Refusal::TooMany => (Condition::ResourceConstraint, "There are too many of these"),
             Refusal::HostRequired => (Condition::NotAuthorized, "Somebody who can log in has to come first"),
             Refusal::SessionInvalid => (Condition::NotAcceptable, "Please log in again"),
-            Refusal::TokenOfOtherRoom => (Condition::NotAllowed, "Your token is for another room"),
+            Refusal::TokenOfOtherRoom => (Condition::NotAllowed, "Your token does not open this room"),
         }
     }
 

@@ -74,8 +74,8 @@ pub enum ConferenceRefusal {
     /// The authentication session is over, or is that of another browser.
     #[error("invalid authentication session")]
     SessionInvalid,
-    /// The token is for another room.
-    #[error("the token is for another room")]
+    /// The token is for another room, or has ended.
+    #[error("the token does not open this room")]
     NotAllowed,
 }
 

@@ -58,7 +58,7 @@ impl Signaling {
         }
         let is_service = to.node().is_none() && to.is_bare();
         match kind {
-            Kind::Iq(_) if is_service && domain == domains.main => self.server_iq(session, &stanza, now),
+            Kind::Iq(_) if is_service && domains.is_host(domain) => self.server_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domain == domains.focus => self.focus_iq(session, &stanza, now),
             Kind::Iq(_) if is_service && domains.is_muc(domain) => {
                 self.discovered(session, &stanza, disco::room_service());

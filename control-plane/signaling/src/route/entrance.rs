@@ -58,7 +58,7 @@ impl Signaling {
         if self.rooms.get(address).is_none_or(is_inside) {
             return Ok(());
         }
-        if !self.admits(&entry.credentials, address) {
+        if !self.admits(&entry.credentials, address, now) {
             return Err(Refusal::TokenOfOtherRoom);
         }
         self.upgrade(session, address, now);
@@ -118,7 +118,7 @@ impl Signaling {
                 (Some(entry.jid.to_bare()), entry.credentials.clone())
             }
         };
-        if !self.admits(&credentials, &request.room) {
+        if !self.admits(&credentials, &request.room, now) {
             return Err(ConferenceRefusal::NotAllowed);
         }
         let requester = Requester {
@@ -156,8 +156,11 @@ impl Signaling {
         self.apply(address, out, now);
     }
 
-    /// Whether a token is for this room; for a breakout room, for the main room that it belongs to.
-    fn admits(&self, credentials: &Credentials, room: &BareJid) -> bool {
+    /// Whether a token holds and is for this room; for a breakout room, for the main room that it belongs to.
+    fn admits(&self, credentials: &Credentials, room: &BareJid, now: Timestamp) -> bool {
+        if admission::has_ended(credentials, self.clock(now).unix_ms) {
+            return false;
+        }
         let room = self.breakouts.main(room).unwrap_or(room);
         let main = self.domains.main.as_str();
         let prefix = room.domain().as_str().strip_suffix(main).and_then(|rest| rest.strip_suffix('.'));

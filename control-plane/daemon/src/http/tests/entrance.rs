@@ -118,7 +118,10 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
     let good = token("standup", json!({ "name": "Ann", "id": "u-77", "moderator": true }));
     let mut ann = Client::sign_in(&server, "meet.sluice", Some(&good)).await.expect("let in");
     let other = ann.conference("other", "").await;
-    assert!(other.contains("<not-allowed ") && other.contains("Your token is for another room"), "{other}");
+    assert!(
+        other.contains("<not-allowed ") && other.contains("Your token does not open this room"),
+        "{other}"
+    );
     let answer = ann.conference("standup", "").await;
     assert!(answer.contains("ready='true'"), "{answer}");
     let joined = ann.join("standup").await;
@@ -130,7 +133,7 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
     let mut bob = Client::sign_in(&server, "meet.sluice", Some(&elsewhere)).await.expect("let in");
     let refused = bob.join("standup").await;
     assert!(
-        refused.contains("type='error'") && refused.contains("Your token is for another room"),
+        refused.contains("type='error'") && refused.contains("Your token does not open this room"),
         "{refused}"
     );
     let page = get_page(server.private, "/metrics").await;
@@ -238,4 +241,8 @@ async fn accounts_are_asked_for_a_password_and_guests_have_a_domain() {
     assert!(config.contains("\"anonymousdomain\":\"guest.meet.sluice\""), "{config}");
     let mut guest = Client::sign_in(&server, "guest.meet.sluice", None).await.expect("let in");
     assert!(guest.conference("standup", "").await.contains("<not-authorized "));
+    // Clients give up a server whose domain does not answer, and theirs is that of guests.
+    let ping = "<iq type='get' id='p' to='guest.meet.sluice' xmlns='jabber:client'><ping xmlns='urn:xmpp:ping'/></iq>";
+    guest.say(ping.to_owned()).await;
+    assert!(guest.until(|text| text.contains("id='p'")).await.contains("type='result'"));
 }
