@@ -201,9 +201,8 @@ impl Room {
         let nick = newcomer.nick.clone();
         self.occupants.push(newcomer);
         self.brief(&nick, clock, out);
-        if self.participant_count() == 2 && self.created_unix_ms.is_none() {
-            self.created_unix_ms = Some(clock.unix_ms);
-        }
+        // The first one asks for it once, after the join, and never again: it must be there by then.
+        self.created_unix_ms.get_or_insert(clock.unix_ms);
         out.push(Output::Joined { nick, session: sender.session });
         Ok(())
     }
