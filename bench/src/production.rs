@@ -16,7 +16,7 @@ use worker::{CipherChoice, CipherProvider, DatagramIo, MediaPlane, Sending, Work
 use crate::bare::open_io;
 use crate::flat_io::FlatIo;
 use crate::rounds::{Workload, thread_time};
-use crate::scene::{Burst, Scene};
+use crate::scene::Scene;
 use crate::senders::Sender;
 use crate::sinks::Sinks;
 
@@ -43,6 +43,17 @@ pub struct Setting {
     pub sending: Sending,
     /// Segmentation offload.
     pub gso: bool,
+    /// Packet slots of the worker.
+    pub slots: u32,
+}
+
+impl Setting {
+    /// As the product is by default, with AEAD_AES_128_GCM by this library.
+    pub fn with_provider(provider: CipherProvider) -> Setting {
+        let config = worker::Config::default();
+        let profile = SrtpProfile::AeadAes128Gcm;
+        Setting { profile, provider, sending: config.sending, gso: true, slots: config.slots }
+    }
 }
 
 /// A worker with all of a workload's rooms.
@@ -98,6 +109,7 @@ impl<G: Ground> Production<G> {
             receiver_budget: 1_000_000_000,
             cipher: CipherChoice::Fixed(setting.provider),
             sending: setting.sending,
+            slots: setting.slots,
             ..worker::Config::default()
         };
         let (media_plane, mut workers) =
@@ -253,20 +265,6 @@ impl<G: Ground> Production<G> {
         let forwarded = self.worker.statistics().counter(Metric::PacketsForwarded);
         Err(format!("the receivers do not get every packet, but {forwarded} in all"))
     }
-
-    /// Who sends what in the next pass, and the time that it takes at the rates that senders are held to.
-    fn next(&mut self) -> (Vec<Burst>, Duration) {
-        let bursts = self.scene.bursts(self.passes);
-        self.passes += 1;
-        let interval = |burst: &Burst| {
-            let bits = burst.packets * burst.bytes * 8 / BITS_PER_MICROSECOND;
-            bits.max(burst.packets * 1_000_000 / PACKETS_PER_SECOND)
-        };
-        // Others send in the passes until it is a sender's turn again.
-        let longest = bursts.iter().map(interval).max().unwrap_or(0);
-        let own_turns = self.scene.cycle().max(1);
-        (bursts, Duration::from_micros((longest.div_ceil(own_turns) as u64).max(INTERVAL_US)))
-    }
 }
 
 impl<G: Ground> Workload for Production<G> {
@@ -275,8 +273,9 @@ impl<G: Ground> Workload for Production<G> {
     }
 
     fn pass(&mut self) -> Result<(u64, u64), String> {
-        let (bursts, interval) = self.next();
-        let now = self.advance(interval);
+        let bursts = self.scene.bursts(self.passes);
+        self.passes += 1;
+        let now = self.advance(Duration::from_micros(self.scene.interval_us() as u64));
         if now.since(self.served) > SERVICE_INTERVAL {
             self.serve()?;
         }
@@ -375,11 +374,6 @@ pub(crate) fn is_stun(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| *first < 4)
 }
 
-/// Virtual time of a pass at least.
-const INTERVAL_US: u64 = 300;
-/// Below the 20 Mbit/s and 2,000 packets a second that an endpoint may send.
-const BITS_PER_MICROSECOND: usize = 18;
-const PACKETS_PER_SECOND: usize = 1_800;
 /// Of virtual time, between two looks at the clients.
 const SERVICE_INTERVAL: Duration = Duration::from_millis(200);
 /// Steps in which everyone must have connected, or have been sent a first key frame.
@@ -395,12 +389,7 @@ mod tests {
     fn the_turn_forwards_every_packet_to_everyone() {
         for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
             for scene in [Scene::big_room(4, 5, 1_000), Scene::B2, Scene::AUDIO, Scene::TWO_PERSON_FEW] {
-                let setting = Setting {
-                    profile,
-                    provider: CipherProvider::Ring,
-                    sending: Sending::default(),
-                    gso: true,
-                };
+                let setting = Setting { profile, ..Setting::with_provider(CipherProvider::Ring) };
                 let mut flat = Production::flat(scene, setting).expect("a conference");
                 let mut plain =
                     Production::kernel(scene, setting, uring::Choice::Plain).expect("a conference");

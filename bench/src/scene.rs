@@ -159,6 +159,18 @@ impl Scene {
         }
     }
 
+    /// Microseconds between two passes, by which senders have the rates of real ones: 30 frames a second, 50 packets of
+    /// audio; a lone sender as fast as he is let.
+    pub fn interval_us(&self) -> usize {
+        match self.kind {
+            Kind::Frame { packets, bytes, .. } => {
+                (packets * bytes * 8 / BITS_PER_MICROSECOND).max(packets * 1_000_000 / PACKETS_PER_SECOND)
+            }
+            Kind::Meetings { .. } => (1_000_000 / 30 / self.cycle()).max(1),
+            Kind::Speakers { .. } => 20_000,
+        }
+    }
+
     /// Those who get a burst.
     pub fn receivers(&self, burst: &Burst) -> impl Iterator<Item = usize> + use<> {
         let (first, sender) = (burst.room * self.people, burst.sender);
@@ -171,6 +183,9 @@ impl Scene {
     }
 }
 
+/// Below the 20 Mbit/s and 2,000 packets a second that an endpoint may send.
+const BITS_PER_MICROSECOND: usize = 18;
+const PACKETS_PER_SECOND: usize = 1_800;
 /// Of a full packet as browsers send it, forwarded.
 const VIDEO_BYTES: usize = 1_216;
 /// Opus at 32 kbit/s.

@@ -9,9 +9,8 @@ use bench::production::{Production, Setting};
 use bench::rounds::{Cost, Effort, Workload, measure};
 use bench::scene::Scene;
 use clap::Parser;
-use contract::session::SrtpProfile;
 use serde_json::{Value, json};
-use worker::{CipherProvider, Sending};
+use worker::CipherProvider;
 
 /// Measure the production turn of one sender and 50 receivers over each way through the kernel; connected sockets, which
 /// the product does not use, by sending alone. CPU time of one thread, all taking turns.
@@ -75,8 +74,7 @@ fn turns(batch: usize, effort: Effort, rows: &mut Vec<Value>) -> Result<(), Stri
     for choice in [uring::Choice::IoUring, uring::Choice::Plain] {
         for gso in [true, false] {
             for provider in CipherProvider::ALL {
-                let (profile, sending) = (SrtpProfile::AeadAes128Gcm, Sending::default());
-                let setting = Setting { profile, provider, sending, gso };
+                let setting = Setting { gso, ..Setting::with_provider(provider) };
                 loops.push(Box::new(Production::kernel(scene, setting, choice)?));
                 settings.push((choice, gso, provider));
             }

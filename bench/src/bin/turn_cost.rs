@@ -36,6 +36,9 @@ struct Arguments {
     /// Thousandths of bytes that may be padding
     #[arg(long, default_value_t = Sending::default().padding_permille)]
     padding_permille: u16,
+    /// Packet slots of the worker
+    #[arg(long, default_value_t = worker::Config::default().slots)]
+    slots: u32,
     /// Instead of the usual workloads one sender and so many receivers, with --batch
     #[arg(long, value_name = "N")]
     receivers: Option<usize>,
@@ -165,7 +168,7 @@ fn loops(
         (Profile::Sha1, _) => (Provider::AwsLcSha1, SrtpProfile::Aes128CmHmacSha1_80),
     };
     let sending = Sending { padding_permille: arguments.padding_permille, ..Sending::default() };
-    let setting = Setting { profile, provider: library, sending, gso };
+    let setting = Setting { profile, provider: library, sending, gso, slots: arguments.slots };
     let choice = match io {
         Way::Memory => None,
         Way::Ring => Some(uring::Choice::IoUring),

@@ -6,12 +6,21 @@ use std::net::SocketAddr;
 use contract::{EndpointId, WorkerId};
 use foldhash::quality::RandomState;
 
+use crate::ufrag::Owner;
+
 /// Where the datagrams of a proved address belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) worker: WorkerId,
     pub(crate) seat: u32,
     pub(crate) endpoint: EndpointId,
+}
+
+impl Route {
+    /// The same without the endpoint.
+    pub(crate) fn owner(self) -> Owner {
+        Owner { worker: self.worker, seat: self.seat }
+    }
 }
 
 /// Bounded; allocated whole at start. Only addresses that proved credentials are keys, so nobody can fill a bucket at

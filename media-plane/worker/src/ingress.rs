@@ -4,7 +4,8 @@ use arrayvec::ArrayVec;
 use contract::limits::DATAGRAM_BYTES_MAX;
 use contract::{DropReason, EndpointId, Metric, Report, Timestamp};
 use mesh::arena::Slot;
-use transport::{Feedback, Path};
+use mesh::mesh::Port;
+use transport::{Feedback, Opened, PaddingOnly, Path};
 use wire::first_byte::{self, Kind};
 use wire::stun;
 
@@ -12,10 +13,10 @@ use crate::address_table::Route;
 use crate::datagram_io::{DatagramIo, Mail};
 use crate::dtls::DtlsDatagram;
 use crate::fanout::Published;
-use crate::mesh_message::MeshKind;
+use crate::mesh_message::{MeshKind, MeshMessage};
 use crate::packet_parts::PacketParts;
 use crate::seat::Activity;
-use crate::ufrag;
+use crate::ufrag::{self, Owner};
 use crate::worker::{PUBLISHED_MAX, Worker, seat_mut};
 
 impl Worker {
@@ -67,7 +68,7 @@ impl Worker {
     ) -> Result<Ended, DropReason> {
         let route = self.addresses.route(path.peer, path.socket).ok_or(DropReason::UnknownPeer)?;
         if route.worker != self.id {
-            return self.hand_over(bytes, path, route.worker.0, route.seat);
+            return hand_over(&mut self.port, bytes, path, route.owner());
         }
         let slot = self.take_slot().ok_or(DropReason::NoSlot)?;
         let published = self.open_and_publish(route, bytes, slot, now);
@@ -93,7 +94,7 @@ impl Worker {
         }
         let route = self.addresses.route(path.peer, path.socket).ok_or(DropReason::UnknownPeer)?;
         if route.worker != self.id {
-            return self.hand_over_scratch(len, path, route.worker.0, route.seat);
+            return hand_over(&mut self.port, &self.scratch.datagram[..len], path, route.owner());
         }
         if kind == Kind::Dtls {
             return self.pass_to_handshake(route, len, path, now);
@@ -128,7 +129,7 @@ impl Worker {
             }
         };
         if owner.worker != self.id {
-            return self.hand_over_scratch(len, path, owner.worker.0, owner.seat);
+            return hand_over(&mut self.port, &self.scratch.datagram[..len], path, owner);
         }
         self.stun_to_seat(owner.seat, len, path, now, io)
     }
@@ -260,14 +261,31 @@ impl Worker {
             self.publish_padding(route, padding, slot, now);
         }
         let opened = opened?;
+        let published = self.described(route, slot, Authentic::from(opened), now)?;
+        let media = &published.media;
+        if media.frame.key_frame && media.frame.start_of_frame {
+            self.statistics.count(Metric::KeyFramesReceived);
+        }
+        self.publish(published, now);
+        Ok(Ended::Published)
+    }
+
+    /// The packet in `slot`, as its conference reads it.
+    fn described(
+        &mut self,
+        route: Route,
+        slot: Slot,
+        opened: Authentic,
+        now: Timestamp,
+    ) -> Result<Published, DropReason> {
         let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
         let stream = seat.stream(opened.ssrc).ok_or(DropReason::UnknownSource)?;
         if seat.force_muted(stream.media) {
             return Err(DropReason::ForceMuted);
         }
         let codec = seat.codec(opened.payload_type).ok_or(DropReason::UnknownPayloadType)?;
-        let room_number = seat.room;
-        let room = self.rooms[room_number as usize].as_deref_mut().ok_or(DropReason::UnknownSource)?;
+        let number = seat.room;
+        let room = self.rooms[number as usize].as_deref_mut().ok_or(DropReason::UnknownSource)?;
         let source = room.conference.source_index(stream.source).ok_or(DropReason::UnknownSource)?;
         let bytes = &self.arena.bytes(slot)[..opened.len];
         let packet = wire::rtp::Packet::parse(bytes).map_err(|_| DropReason::RtpMalformed)?;
@@ -282,59 +300,14 @@ impl Worker {
             now,
         )?;
         let parts = PacketParts::of(&packet, bytes, &seat.extensions);
-        if media.frame.key_frame && media.frame.start_of_frame {
-            self.statistics.count(Metric::KeyFramesReceived);
-        }
-        self.publish(Published::new(room_number, source, media, parts, slot), now);
-        Ok(Ended::Published)
+        Ok(Published::new(number, source, media, parts, slot))
     }
 
     /// A sequence number that carried padding alone: the datagram ends here, but projections must close the gap.
-    fn publish_padding(&mut self, route: Route, padding: transport::PaddingOnly, slot: Slot, now: Timestamp) {
-        let Some(seat) = seat_mut(&mut self.seats, route.seat, route.endpoint) else { return };
-        let (Some(stream), Some(codec)) = (seat.stream(padding.ssrc), seat.codec(padding.payload_type))
-        else {
-            return;
-        };
-        let number = seat.room;
-        let Some(room) = self.rooms[number as usize].as_deref_mut() else { return };
-        let Some(source) = room.conference.source_index(stream.source) else { return };
-        let bytes = &self.arena.bytes(slot)[..padding.header_len];
-        let Ok(packet) = wire::rtp::Packet::parse(bytes) else { return };
-        let sequence = padding.extended_sequence;
-        let described = room.conference.describe(
-            source,
-            stream.encoding,
-            &packet,
-            sequence,
-            &seat.extensions,
-            codec,
-            false,
-            now,
-        );
-        if let Ok(media) = described {
-            let parts = PacketParts::of(&packet, bytes, &seat.extensions);
-            self.publish(Published::new(number, source, media, parts, slot), now);
+    fn publish_padding(&mut self, route: Route, padding: PaddingOnly, slot: Slot, now: Timestamp) {
+        if let Ok(published) = self.described(route, slot, Authentic::from(padding), now) {
+            self.publish(published, now);
         }
-    }
-
-    fn hand_over_scratch(
-        &mut self,
-        len: usize,
-        path: Path,
-        worker: u16,
-        seat: u32,
-    ) -> Result<Ended, DropReason> {
-        let kind = MeshKind::Datagram { peer: path.peer, socket: path.socket, seat };
-        let bytes = &self.scratch.datagram[..len];
-        let sent = self.port.send(usize::from(worker), |message| message.carry(kind, bytes));
-        sent.map(|()| Ended::HandedOver).map_err(|_| DropReason::MeshFull)
-    }
-
-    fn hand_over(&mut self, bytes: &[u8], path: Path, worker: u16, seat: u32) -> Result<Ended, DropReason> {
-        let kind = MeshKind::Datagram { peer: path.peer, socket: path.socket, seat };
-        let sent = self.port.send(usize::from(worker), |message| message.carry(kind, bytes));
-        sent.map(|()| Ended::HandedOver).map_err(|_| DropReason::MeshFull)
     }
 
     /// Tell every other worker.
@@ -344,6 +317,43 @@ impl Worker {
                 self.statistics.count(Metric::PacketsLostToMesh);
             }
         }
+    }
+}
+
+/// Pass a datagram to the worker of the seat that it is for.
+fn hand_over(
+    port: &mut Port<MeshMessage>,
+    bytes: &[u8],
+    path: Path,
+    owner: Owner,
+) -> Result<Ended, DropReason> {
+    let kind = MeshKind::Datagram { peer: path.peer, socket: path.socket, seat: owner.seat };
+    let sent = port.send(usize::from(owner.worker.0), |message| message.carry(kind, bytes));
+    sent.map(|()| Ended::HandedOver).map_err(|_| DropReason::MeshFull)
+}
+
+/// A packet of a known stream, or the header of one that carried padding alone.
+#[derive(Clone, Copy)]
+struct Authentic {
+    ssrc: u32,
+    extended_sequence: u64,
+    /// Header and payload.
+    len: usize,
+    payload_type: u8,
+    retransmitted: bool,
+}
+
+impl From<Opened> for Authentic {
+    fn from(opened: Opened) -> Authentic {
+        let Opened { ssrc, extended_sequence, len, payload_type, retransmitted, .. } = opened;
+        Authentic { ssrc, extended_sequence, len, payload_type, retransmitted }
+    }
+}
+
+impl From<PaddingOnly> for Authentic {
+    fn from(padding: PaddingOnly) -> Authentic {
+        let PaddingOnly { ssrc, extended_sequence, header_len, payload_type } = padding;
+        Authentic { ssrc, extended_sequence, len: header_len, payload_type, retransmitted: false }
     }
 }
 

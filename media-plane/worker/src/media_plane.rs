@@ -265,9 +265,7 @@ impl MediaPlane {
             for other in
                 (0..workers).filter(|other| gathering.present[*other] > 0 && !(is_new_here && *other == at))
             {
-                let storage = conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places);
-                let tables = (storage, RoomStorage::with_capacity(SOURCES_PER_PLACE * places, places));
-                self.control.order(other, Order::GrowRoom(conference, Box::new(tables)));
+                self.control.order(other, grow_room(conference, places));
             }
         }
         if !is_new_here {
@@ -327,9 +325,7 @@ impl MediaPlane {
         let places = gathering.places;
         for worker in (0..gathering.present.len()).filter(|worker| gathering.present[*worker] > 0) {
             if grows {
-                let storage = conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places);
-                let tables = (storage, RoomStorage::with_capacity(SOURCES_PER_PLACE * places, places));
-                self.control.order(worker, Order::GrowRoom(conference, Box::new(tables)));
+                self.control.order(worker, grow_room(conference, places));
             }
             self.control.order(worker, add_source(conference, &spec, owner));
         }
@@ -440,6 +436,13 @@ pub(crate) struct Parts {
     pub(crate) spread_after: usize,
     pub(crate) tcp: Option<TcpEnd>,
     pub(crate) threads: Threads,
+}
+
+/// Larger tables for a room, for so many endpoints.
+fn grow_room(conference: ConferenceId, places: usize) -> Order {
+    let storage = conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places);
+    let tables = (storage, RoomStorage::with_capacity(SOURCES_PER_PLACE * places, places));
+    Order::GrowRoom(conference, Box::new(tables))
 }
 
 fn add_source(conference: ConferenceId, spec: &SourceSpec, owner: SourceOwner) -> Order {
