@@ -91,3 +91,21 @@ test('without UDP a call goes by TCP, and with UDP back a new one by UDP', { tim
   await again.leave();
   await bob.leave();
 });
+
+test('a client that has IPv6 only gets its media by IPv6', { timeout: 60_000, skip }, async () => {
+  const tls = await freePort();
+  const v6 = await Server.start({ http: { listen_tls: `[${OURS.v6}]:${tls}` }, media: { addresses: [OURS.v6], tcp_port: await freePort() } });
+  try {
+    const options = { base: `https://[${OURS.v6}]:${tls}` };
+    const ann = await Participant.join(browser, v6, 'six', 'Ann', options);
+    const bob = await Participant.join(browser, v6, 'six', 'Bob', options);
+    await ann.sees(1);
+    await bob.sees(1);
+    await ann.hears(1);
+    assert.equal(await route(ann), `udp ${OURS.v6}`);
+    await ann.leave();
+    await bob.leave();
+  } finally {
+    await v6.stop();
+  }
+});

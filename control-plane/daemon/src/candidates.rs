@@ -65,6 +65,24 @@ impl Addresses {
     }
 }
 
+/// What may be told of a machine whose addresses have changed since media was started on `bound`, and those of its addresses
+/// that media does not have: no socket was opened for them.
+pub(crate) fn present(
+    config: &Media,
+    bound: &[SocketAddr],
+    tcp: Option<u16>,
+    of_machine: &[IpAddr],
+) -> (Vec<Candidate>, Vec<IpAddr>) {
+    let mut now = gather(config, of_machine);
+    let is_bound = |address: &SocketAddr| bound.contains(address);
+    let new = now.local.iter().filter(|address| !is_bound(address)).map(SocketAddr::ip).collect();
+    now.candidates.retain(|candidate| is_bound(&candidate.related.unwrap_or(candidate.address)));
+    if let Some(port) = tcp {
+        now.offer_tcp(port);
+    }
+    (now.candidates, new)
+}
+
 /// The addresses of all interfaces that are up.
 pub(crate) fn of_machine() -> std::io::Result<Vec<IpAddr>> {
     let mut addresses = Vec::new();
@@ -187,6 +205,28 @@ mod tests {
                 expected.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
             assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_loses_an_address_withdraws_it_and_one_that_gains_one_says_so() {
+        let config = media("public_addresses = ['10.0.0.5=203.0.113.9']");
+        let before = ips(&["127.0.0.1", "10.0.0.5", "10.0.0.6"]);
+        let bound = gather(&config, &before).local;
+        let told = |of_machine: &[&str]| {
+            let (candidates, new) = present(&config, &bound, Some(4_443), &ips(of_machine));
+            let told: Vec<String> = candidates
+                .iter()
+                .filter(|candidate| !candidate.tcp && !candidate.address.ip().is_loopback())
+                .map(|candidate| candidate.address.ip().to_string())
+                .collect();
+            assert_eq!(candidates.len() % 2, 0, "each has one for TCP");
+            (told, new)
+        };
+        let all = ["10.0.0.5", "203.0.113.9", "10.0.0.6"].map(str::to_owned).to_vec();
+        assert_eq!(told(&["127.0.0.1", "10.0.0.5", "10.0.0.6"]), (all.clone(), vec![]));
+        assert_eq!(told(&["127.0.0.1", "10.0.0.6"]), (all[2..].to_vec(), vec![]), "its mapping goes with it");
+        let gained = told(&["127.0.0.1", "10.0.0.5", "10.0.0.6", "10.0.0.7"]);
+        assert_eq!(gained, (all, ips(&["10.0.0.7"])), "known, but there is no socket for it");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     /// The local accounts, for `auth.mode = "accounts"`. A running server notices changes by itself.
     #[command(subcommand)]
     User(User),
+    /// Show rooms, people, paths, loss and load of the running server: every second on a terminal, one page otherwise.
+    Top(Top),
     /// The settings of the host that media depends on.
     #[command(subcommand)]
     Tune(Tune),
@@ -106,6 +108,20 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value_t = Role::Appliance)]
     pub(crate) role: Role,
     /// Print the start-up report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `top`.
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// Address of the private pages, such as 127.0.0.1:8888. Without it, the one in the settings.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) private: Option<std::net::SocketAddr>,
+    /// Settings file of the server.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one reading as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }

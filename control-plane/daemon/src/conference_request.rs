@@ -60,10 +60,6 @@ pub(crate) async fn post(
         public.status.refusals.count(Reason::Pace);
         return with_cors(too_many().into_response());
     }
-    if public.status.draining() {
-        return with_cors(StatusCode::SERVICE_UNAVAILABLE.into_response());
-    }
-
     let properties = request.properties.into_iter().take(PROPERTIES_MAX).filter_map(as_text).collect();
     let request = ConferenceRequest {
         room: room.clone(),
@@ -116,6 +112,7 @@ async fn credentials(public: &Public, headers: &HeaderMap) -> Result<Credentials
 
 fn refused(refusal: ConferenceRefusal) -> Response {
     match refusal {
+        ConferenceRefusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()).into_response(),
         ConferenceRefusal::Full => (StatusCode::SERVICE_UNAVAILABLE, "too many conferences").into_response(),
         // Clients show their login dialog.
         ConferenceRefusal::NotAuthorized => {

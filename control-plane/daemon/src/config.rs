@@ -16,7 +16,7 @@ mod document;
 mod reader;
 
 pub(crate) use self::auth::{Auth, Jwt, KeySource, Turn};
-pub(crate) use self::document::Problem;
+pub(crate) use self::document::{Problem, Values};
 
 /// The annotated reference: documentation and defaults at once.
 pub(crate) const REFERENCE: &str = include_str!("reference.toml");
@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) web: Web,
     pub(crate) log: Log,
     pub(crate) doctor: Doctor,
+    /// Where what must survive a restart is kept; `None` = nowhere.
+    pub(crate) state_directory: Option<PathBuf>,
 }
 
 /// The `[http]` section.
@@ -46,12 +48,22 @@ pub(crate) struct Http {
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
     /// Web root of the client that gets certificates.
     pub(crate) challenge_folder: Option<PathBuf>,
+    pub(crate) tls_min_version: TlsVersion,
+    /// Seconds that browsers are to insist on HTTPS; 0 = not told.
+    pub(crate) hsts_s: u64,
     pub(crate) private: SocketAddr,
     /// Without a slash at the end.
     pub(crate) public_url: Option<String>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address: usize,
+}
+
+/// The least version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    V1_2,
+    V1_3,
 }
 
 /// The `[media]` section.
@@ -156,14 +168,21 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, Vec<Problem>> {
-        let text = match file {
-            None => String::new(),
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                let message = format!("cannot read {}: {error}", path.display());
-                vec![Problem { key: None, line: None, message }]
-            })?,
-        };
-        Config::parse(&text, environment)
+        Config::parse(&file_text(file)?, environment)
+    }
+
+    /// As [`Config::load`], with the values by key.
+    pub(crate) fn load_values(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(Config, Values), Vec<Problem>> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let text = file_text(file)?;
+        let config = Config::parse(&text, environment.iter().cloned())?;
+        let mut document = Document::reference();
+        document.merge_text(&text);
+        document.merge_environment(environment);
+        Ok((config, document.into_values()))
     }
 
     /// As [`Config::load`], from text.
@@ -214,8 +233,17 @@ impl Config {
                 stun_servers: reader.texts("doctor.stun_servers"),
                 ntp_server: reader.text("doctor.ntp_server"),
             },
+            state_directory: state_directory(&reader.text("state.directory")),
         }
     }
+}
+
+fn file_text(file: Option<&Path>) -> Result<String, Vec<Problem>> {
+    let Some(path) = file else { return Ok(String::new()) };
+    std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        vec![Problem { key: None, line: None, message }]
+    })
 }
 
 fn read_http(reader: &mut Reader<'_>) -> Http {
@@ -247,6 +275,9 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
     if listen.is_none() && listen_tls.is_none() {
         reader.problem("http.listen", "and http.listen_tls are both \"\": nobody could connect");
     }
+    if listen_tls.is_none() && certificate.is_some() {
+        reader.problem("http.certificate", "is given, but http.listen_tls is \"\": nobody would see it");
+    }
 
     Http {
         listen,
@@ -254,6 +285,9 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
         certificate,
         challenge_folder: Some(PathBuf::from(reader.text("http.challenge_folder")))
             .filter(|path| !path.as_os_str().is_empty()),
+        tls_min_version: reader
+            .choice("http.tls_min_version", &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
+        hsts_s: reader.integer("http.hsts_s", 0..=63_072_000),
         private,
         public_url: reader.url("http.public_url", &["http://", "https://"]),
         allowed_origins: reader.texts("http.allowed_origins"),
@@ -323,6 +357,23 @@ fn read_web(reader: &mut Reader<'_>) -> Web {
         );
     }
     Web { root, config_overrides, interface_config_overrides, frame_ancestors }
+}
+
+/// The configured folder, else the service manager's, else the user's own (XDG base directories).
+fn state_directory(configured: &str) -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_service = variable("STATE_DIRECTORY").filter(|path| path.is_absolute());
+    let of_user = || {
+        Some(
+            variable("XDG_STATE_HOME")
+                .or_else(|| Some(variable("HOME")?.join(".local/state")))?
+                .join("sluice"),
+        )
+    };
+    Some(PathBuf::from(configured))
+        .filter(|path| !path.as_os_str().is_empty())
+        .or(of_service)
+        .or_else(of_user)
 }
 
 #[cfg(test)]

@@ -32,9 +32,12 @@ impl Threads {
         clock: Clock,
     ) -> std::io::Result<Threads> {
         let mut orders = Vec::new();
+        let threads = ends.len().max(1);
         for (number, end) in ends.into_iter().enumerate() {
             let (sender, receiver) = mpsc::channel(ORDERS_WAITING_MAX);
             let thread = Thread {
+                half_open: 0,
+                half_open_max: HALF_OPEN_MAX / threads,
                 associations: HashMap::new(),
                 deadlines: BTreeSet::new(),
                 pace: Pace::new(HANDSHAKES_PER_SECOND, BURST),
@@ -67,6 +70,9 @@ impl Threads {
 
 /// One thread's state.
 struct Thread {
+    /// Handshakes that have begun and not finished.
+    half_open: usize,
+    half_open_max: usize,
     associations: HashMap<EndpointId, Held>,
     deadlines: BTreeSet<(Timestamp, EndpointId)>,
     pace: Pace,
@@ -81,6 +87,7 @@ struct Held {
     association: Association,
     deadline: Timestamp,
     begun: bool,
+    established: bool,
     messages: Pace,
 }
 
@@ -133,11 +140,12 @@ impl Thread {
         let Some(held) = self.associations.get_mut(&endpoint) else { return };
         if !held.begun {
             // The first flight costs nothing to repeat, and clients do.
-            if !self.pace.admit(now) {
+            if self.half_open >= self.half_open_max || !self.pace.admit(now) {
                 self.status.handshakes.paced();
                 return;
             }
             held.begun = true;
+            self.half_open += 1;
         }
         held.association.datagram(bytes, now);
         self.settle(endpoint, now).await;
@@ -148,9 +156,19 @@ impl Thread {
         match command {
             Command::Create { endpoint } => {
                 let association = Association::new(endpoint, &self.certificate, now);
-                let held = Held { association, deadline: Timestamp::NEVER, begun: false, messages: MESSAGES };
-                if self.associations.insert(endpoint, held).is_none() {
-                    self.status.handshakes.created();
+                let held = Held {
+                    association,
+                    deadline: Timestamp::NEVER,
+                    begun: false,
+                    established: false,
+                    messages: MESSAGES,
+                };
+                match self.associations.insert(endpoint, held) {
+                    None => self.status.handshakes.created(),
+                    Some(former) => {
+                        self.half_open -= usize::from(former.begun && !former.established);
+                        self.deadlines.remove(&(former.deadline, endpoint));
+                    }
                 }
             }
             Command::SetRemote { endpoint, fingerprints, setup } => {
@@ -158,6 +176,7 @@ impl Thread {
                 let fingerprints: Vec<_> = fingerprints.into_iter().map(into_channel).collect();
                 held.association.set_remote_fingerprints(&fingerprints, now);
                 if setup == Setup::Passive {
+                    self.half_open += usize::from(!held.begun);
                     held.begun = true;
                     held.association.connect(now);
                 }
@@ -249,6 +268,11 @@ impl Thread {
     }
 
     async fn keys(&mut self, endpoint: EndpointId, keys: SrtpKeys) {
+        if let Some(held) = self.associations.get_mut(&endpoint)
+            && !std::mem::replace(&mut held.established, true)
+        {
+            self.half_open -= usize::from(held.begun);
+        }
         let profile = keys.profile;
         self.status.handshakes.established(profile);
         tracing::debug!(%endpoint, profile = profile.name(), "DTLS finished");
@@ -263,6 +287,7 @@ impl Thread {
 
     fn remove(&mut self, endpoint: EndpointId) {
         let Some(held) = self.associations.remove(&endpoint) else { return };
+        self.half_open -= usize::from(held.begun && !held.established);
         self.deadlines.remove(&(held.deadline, endpoint));
         self.status.handshakes.removed();
     }
@@ -278,6 +303,9 @@ const HANDSHAKES_PER_SECOND: u64 = 500;
 /// Handshakes that may begin at once: a class that comes in together.
 const BURST: u64 = 200;
 
+/// Handshakes that have begun and not finished, of all threads: some tens of kilobytes each, for thirty seconds at most.
+const HALF_OPEN_MAX: usize = 2_000;
+
 /// Bridge-channel messages of one client. More are dropped: SCTP offers no way to read one client more slowly than it sends.
 const MESSAGES: Pace = Pace::new(50, 100);
 
@@ -289,3 +317,59 @@ const BATCH_MAX: usize = 64;
 
 /// Orders that may wait: each is small, and a room of 2,000 that expires is 2,000 of them.
 const ORDERS_WAITING_MAX: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thread(half_open_max: usize) -> (Thread, worker::MediaPlane) {
+        let config = worker::Config {
+            workers: Some(1),
+            pin: false,
+            local: vec![std::net::SocketAddr::from(([127, 0, 0, 1], 0))],
+            io: worker::BackendChoice::Plain,
+            slots: 1_024,
+            spin_us: 0,
+            ..worker::Config::default()
+        };
+        let media = worker::MediaPlane::start(&config).unwrap();
+        // Nobody listens: a handshake thread must not care.
+        let (signaling, _) = crate::signaling_loop::queue();
+        let thread = Thread {
+            half_open: 0,
+            half_open_max,
+            associations: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            pace: Pace::new(HANDSHAKES_PER_SECOND, BURST),
+            datagrams: media.dtls_sender(),
+            certificate: Certificate::generate().unwrap(),
+            signaling,
+            status: Arc::new(Status::new()),
+            clock: Clock::new(),
+        };
+        (thread, media)
+    }
+
+    #[tokio::test]
+    async fn handshakes_beyond_the_limit_wait_until_one_ends() {
+        let (mut thread, _media) = thread(2);
+        let endpoints: Vec<EndpointId> = (1..=3).map(EndpointId).collect();
+        for endpoint in &endpoints {
+            thread.order(Command::Create { endpoint: *endpoint }).await;
+            thread.datagram(*endpoint, &[22]).await;
+        }
+        let begun = |thread: &Thread| -> Vec<bool> {
+            endpoints.iter().filter_map(|endpoint| Some(thread.associations.get(endpoint)?.begun)).collect()
+        };
+        assert_eq!((begun(&thread), thread.half_open), (vec![true, true, false], 2));
+        assert_eq!(thread.status.handshakes.read().1, 1, "it is counted");
+        thread.order(Command::Create { endpoint: endpoints[0] }).await;
+        assert_eq!(thread.half_open, 1, "a new association in place of one gives its place back");
+        thread.datagram(endpoints[2], &[22]).await;
+        assert_eq!(begun(&thread), vec![false, true, true]);
+        for endpoint in &endpoints {
+            thread.order(Command::Expire { endpoint: *endpoint }).await;
+        }
+        assert_eq!((thread.half_open, thread.associations.len(), thread.deadlines.len()), (0, 0, 0));
+    }
+}

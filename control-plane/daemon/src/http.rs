@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -20,6 +21,7 @@ use signaling::Domains;
 use tokio::sync::oneshot;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use tower_service::Service;
 use xmpp::ConnectionId;
 use xmpp::websocket::Framing;
 
@@ -27,6 +29,7 @@ use crate::channels::{self, ChannelId};
 use crate::client_config::Scripts;
 use crate::config::{Config, Web};
 use crate::entrance::{ConnectionQuery, Peer, Turns};
+use crate::guesses::Guesses;
 use crate::refusals::Reason;
 use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
@@ -53,6 +56,7 @@ pub(crate) struct Public {
     pub(crate) allowed_origins: Arc<[String]>,
     challenge_folder: Option<Arc<std::path::Path>>,
     numbers: Arc<AtomicU64>,
+    guesses: Arc<Guesses>,
 }
 
 impl Public {
@@ -80,6 +84,23 @@ impl Public {
             allowed_origins: config.http.allowed_origins.clone().into(),
             challenge_folder: config.http.challenge_folder.as_deref().map(Into::into),
             numbers: Arc::default(),
+            guesses: Arc::default(),
+        })
+    }
+
+    /// The same server with the pages and origins of other settings.
+    ///
+    /// # Errors
+    /// Says which file that the settings name cannot be read.
+    pub(crate) fn with_settings(&self, config: &Config) -> Result<Public, String> {
+        let scripts = Arc::new(Scripts::new(config, &self.domains)?);
+        let web_root = config.web.root.clone().map(|root| WebRoot::new(root, Arc::clone(&scripts)));
+        Ok(Public {
+            scripts,
+            web_root,
+            policy: content_security_policy(&config.web),
+            allowed_origins: config.http.allowed_origins.clone().into(),
+            ..self.clone()
         })
     }
 
@@ -92,6 +113,35 @@ impl Public {
     /// A number for a connection or channel, used once.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The public routes in use; they may be replaced by those of other settings.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    present: Arc<ArcSwap<Router>>,
+    candidates: Arc<[Candidate]>,
+}
+
+impl Routes {
+    /// `candidates` are what the self-test page tries.
+    pub(crate) fn new(public: Public, candidates: &[Candidate]) -> Routes {
+        let present = Arc::new(ArcSwap::from_pointee(router(public, candidates)));
+        Routes { present, candidates: candidates.into() }
+    }
+
+    /// Requests to come are answered by these.
+    pub(crate) fn replace(&self, public: Public) {
+        self.present.store(Arc::new(router(public, &self.candidates)));
+    }
+
+    /// A router that asks for the present ones at each request.
+    pub(crate) fn router(&self) -> Router {
+        let routes = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let mut present = Router::clone(&routes.present.load());
+            async move { present.call(request).await }
+        })
     }
 }
 
@@ -157,6 +207,18 @@ async fn no_external_api() -> Response {
         "the built-in client has no IFrame API: serve a stock Jitsi Meet web app by `web.root`",
     )
         .into_response()
+}
+
+/// `router` as it is served over HTTPS: browsers are told to stay there (RFC 6797) while the certificate is a configured
+/// one. With our own they would lock their users out.
+pub(crate) fn with_hsts(router: Router, seconds: u64, status: Arc<Status>) -> Router {
+    let Ok(value) = HeaderValue::from_str(&format!("max-age={seconds}")) else { return router };
+    router.layer(axum::middleware::map_response(move |mut response: Response| {
+        if seconds > 0 && status.tls.is_real() {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+        std::future::ready(response)
+    }))
 }
 
 /// Serves `router` behind `acceptor`, HTTP/1.1 only, with time limits that have a timer behind them.
@@ -262,6 +324,7 @@ async fn bridge_channel(
     State(public): State<Public>,
     Path((_server, conference, endpoint)): Path<(String, String, String)>,
     Query(query): Query<ChannelQuery>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
@@ -271,6 +334,11 @@ async fn bridge_channel(
     };
     if !origin_allowed(&headers, &public.allowed_origins) {
         return StatusCode::FORBIDDEN.into_response();
+    }
+    let (at, whose) = (Instant::now(), endpoint.clone());
+    if !public.guesses.admit(peer.ip(), &whose, at) {
+        public.status.http.unauthorized_channel();
+        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")]).into_response();
     }
     let (reply, answer) = oneshot::channel();
     let question = Message::AuthorizeChannel { conference, endpoint, password: query.pwd, reply };
@@ -282,6 +350,7 @@ async fn bridge_channel(
     // One answer for an unknown conference, an unknown endpoint and a wrong password.
     let Some(endpoint) = endpoint else {
         public.status.http.unauthorized_channel();
+        public.guesses.failed(peer.ip(), &whose, at);
         return StatusCode::FORBIDDEN.into_response();
     };
 

@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -18,9 +19,14 @@ use crate::status::Status;
 #[derive(Clone)]
 pub(crate) struct Limiter {
     open: Arc<Mutex<Open>>,
-    total_max: usize,
-    per_address_max: usize,
+    limits: Arc<Limits>,
     status: Arc<Status>,
+}
+
+/// They may change; connections that are open stay.
+struct Limits {
+    total: AtomicUsize,
+    per_address: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -31,7 +37,14 @@ struct Open {
 
 impl Limiter {
     pub(crate) fn new(total_max: usize, per_address_max: usize, status: Arc<Status>) -> Limiter {
-        Limiter { open: Arc::default(), total_max, per_address_max, status }
+        let limits = Limits { total: total_max.into(), per_address: per_address_max.into() };
+        Limiter { open: Arc::default(), limits: Arc::new(limits), status }
+    }
+
+    /// Holds for connections to come.
+    pub(crate) fn set_limits(&self, total_max: usize, per_address_max: usize) {
+        self.limits.total.store(total_max, Ordering::Relaxed);
+        self.limits.per_address.store(per_address_max, Ordering::Relaxed);
     }
 
     /// Counts a connection from `address`; `None` if there are too many.
@@ -40,7 +53,9 @@ impl Limiter {
         // A proxy on this machine speaks for everybody.
         let exempt = address.is_loopback();
         let here = open.by_address.get(&address).copied().unwrap_or(0);
-        if open.total >= self.total_max || (!exempt && here >= self.per_address_max) {
+        let limit = |limit: &AtomicUsize| limit.load(Ordering::Relaxed);
+        let crowded = !exempt && here >= limit(&self.limits.per_address);
+        if open.total >= limit(&self.limits.total) || crowded {
             self.status.http.refused();
             return None;
         }

@@ -16,8 +16,10 @@ mod command_line;
 mod conference_request;
 mod config;
 mod connections;
+mod controls;
 mod doctor;
 mod entrance;
+mod guesses;
 mod handshake;
 mod http;
 mod ice_tcp;
@@ -28,12 +30,16 @@ mod metrics_page;
 mod pace;
 mod private_http;
 mod refusals;
+mod reload;
 mod self_test;
+mod servers;
 mod signaling_loop;
+mod stats_page;
 mod status;
 mod supervise;
 mod tls;
 mod token;
+mod top;
 mod tune;
 mod user;
 mod wake;
@@ -53,5 +59,6 @@ fn main() -> ExitCode {
             command_line::Tune::Apply(arguments) => tune::apply(&arguments),
             command_line::Tune::Revert(arguments) => tune::revert(&arguments),
         },
+        command_line::Command::Top(arguments) => top::top(&arguments),
     }
 }

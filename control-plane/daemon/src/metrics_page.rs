@@ -73,6 +73,11 @@ impl Numbers {
     }
 
     fn control_plane(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (not_after, reloaded, refused) = self.0.tls.read();
+        let help = "When the certificate of HTTPS expires, seconds since 1970; 0 without HTTPS";
+        gauge(encoder, "certificate_expiry_timestamp_seconds", help, not_after as f64)?;
+        counter(encoder, "certificate_reloaded", "New certificates taken up while running", reloaded)?;
+        counter(encoder, "certificate_refused", "New certificates refused, the former kept", refused)?;
         let (open, refused, unauthorized) = self.0.http.read();
         gauge(encoder, "http_connections", "Open connections to the public listeners", open as f64)?;
         counter(encoder, "http_refused", "Connections refused at a limit", refused)?;
@@ -271,6 +276,7 @@ mod tests {
             signaling: signaling::Snapshot { sessions: 3, ..signaling::Snapshot::default() },
             workers: vec![WorkerSample { silent_for: Duration::ZERO, statistics: Some(statistics) }],
             rates: Rates::default(),
+            seats: Vec::new(),
         });
         let page = page(&status).unwrap();
         for metric in Metric::ALL {

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use contract::Metric;
+use contract::session::SrtpProfile;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
-use worker::Statistics;
 
-use crate::metrics_page;
-use crate::status::{Sample, Status};
+use crate::status::{Seat, Status};
+use crate::{metrics_page, stats_page};
 
 /// All private routes.
 pub(crate) fn router(status: Arc<Status>) -> Router {
@@ -24,9 +25,15 @@ pub(crate) fn router(status: Arc<Status>) -> Router {
         .route("/metrics", get(metrics))
         .route("/colibri/stats", get(statistics))
         .route("/debug", get(debug))
-        .route("/drain", get(drain))
+        .route("/debug/{room}", get(conference))
+        .route("/drain", get(drain).post(drain_and_end))
         .route("/drain/enable", post(drain_enable))
         .route("/drain/disable", post(drain_disable))
+        // Where the scripts of the existing bridge look for them.
+        .route("/colibri/drain", get(drain))
+        .route("/colibri/drain/enable", post(drain_enable))
+        .route("/colibri/drain/disable", post(drain_disable))
+        .route("/colibri/shutdown", post(shutdown))
         .with_state(status)
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
 }
@@ -51,38 +58,8 @@ async fn metrics(State(status): State<Arc<Status>>) -> Response {
     }
 }
 
-/// The keys of the bridge that clients of these statistics know, as far as they mean something here.
 async fn statistics(State(status): State<Arc<Status>>) -> Json<Value> {
-    let sample = status.sample();
-    let total = |metric| all(&sample).map(|statistics| statistics.counter(metric)).sum::<u64>();
-    let endpoints: u64 = all(&sample).map(|statistics| statistics.endpoints).sum();
-    let (failed, ..) = status.handshakes.read();
-    let [messages_received, messages_sent, ..] = status.channels.read();
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "current_timestamp": timestamp(),
-        "healthy": status.health().is_ok(),
-        "drain": status.draining(),
-        "graceful_shutdown": status.draining(),
-        "shutting_down": false,
-        "conferences": all(&sample).map(|statistics| statistics.conferences).max().unwrap_or(0),
-        "endpoints": endpoints,
-        "participants": endpoints,
-        "local_endpoints": endpoints,
-        "octo_endpoints": 0,
-        "bit_rate_download": kilobits(sample.rates.bits_in),
-        "bit_rate_upload": kilobits(sample.rates.bits_out),
-        "packet_rate_download": sample.rates.packets_in.round(),
-        "packet_rate_upload": sample.rates.packets_out.round(),
-        "total_bytes_received": total(Metric::BytesReceived),
-        "total_bytes_sent": total(Metric::BytesSent),
-        "total_packets_received": total(Metric::DatagramsReceived),
-        "total_packets_sent": total(Metric::DatagramsSent),
-        "total_keyframes_received": total(Metric::KeyFramesReceived),
-        "dtls_failed_endpoints": failed,
-        "total_data_channel_messages_received": messages_received,
-        "total_data_channel_messages_sent": messages_sent,
-    }))
+    Json(stats_page::page(&status))
 }
 
 /// State for people, without names, addresses or secrets.
@@ -99,6 +76,11 @@ async fn debug(State(status): State<Arc<Status>>) -> Json<Value> {
                     "conferences": statistics.conferences,
                     "slots_held": statistics.slots_held,
                     "slots": statistics.slots,
+                    "busy_us": statistics.counter(Metric::TurnMicroseconds),
+                    "datagrams_received": statistics.counter(Metric::DatagramsReceived),
+                    "datagrams_sent": statistics.counter(Metric::DatagramsSent),
+                    "bytes_received": statistics.counter(Metric::BytesReceived),
+                    "bytes_sent": statistics.counter(Metric::BytesSent),
                     "dropped": statistics.dropped_total(),
                     "accounting_balanced": statistics.balanced(),
                     "box_delay_us": { "p50": percentile(0.5), "p99": percentile(0.99), "p999": percentile(0.999) },
@@ -108,6 +90,7 @@ async fn debug(State(status): State<Arc<Status>>) -> Json<Value> {
             json!({ "silent_for_ms": worker.silent_for.as_millis() as u64, "statistics": statistics })
         })
         .collect();
+    let tcp = status.tcp.read();
     let (open, refused, unauthorized) = status.http.read();
     let (failed, paced, associations) = status.handshakes.read();
     let profiles: serde_json::Map<String, Value> = status
@@ -124,12 +107,82 @@ async fn debug(State(status): State<Arc<Status>>) -> Json<Value> {
         "occupants": sample.signaling.occupants,
         "http": { "open": open, "refused": refused, "unauthorized_channels": unauthorized },
         "dtls": { "associations": associations, "failed": failed, "paced": paced, "established": profiles },
+        "ice_tcp": { "open": tcp.open, "proved": tcp.proved, "refused": tcp.refused },
         "workers": workers,
+        "conferences": conferences(&sample.seats),
     }))
+}
+
+/// One conference by its room name, with the same for its endpoints as in the whole.
+async fn conference(State(status): State<Arc<Status>>, Path(room): Path<String>) -> Response {
+    let sample = status.sample();
+    let seats: Vec<Seat> = sample.seats.iter().filter(|seat| seat.room == room).cloned().collect();
+    match conferences(&seats).pop() {
+        Some(conference) => Json(conference).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such conference on the bridge\n").into_response(),
+    }
+}
+
+/// By room, in its order; `seats` are sorted.
+fn conferences(seats: &[Seat]) -> Vec<Value> {
+    seats
+        .chunk_by(|one, two| one.room == two.room)
+        .map(|seats| {
+            let endpoints: Vec<Value> = seats.iter().map(endpoint).collect();
+            json!({ "room": seats[0].room, "endpoints": endpoints })
+        })
+        .collect()
+}
+
+fn endpoint(seat: &Seat) -> Value {
+    let counted = &seat.statistics;
+    let path = counted
+        .path
+        .map(|(tcp, ipv6)| format!("{} {}", if tcp { "tcp" } else { "udp" }, if ipv6 { 6 } else { 4 }));
+    json!({
+        "id": seat.id,
+        "number": counted.endpoint.0,
+        "worker": seat.worker,
+        "path": path,
+        "active": counted.active,
+        "profile": counted.profile.map(SrtpProfile::name),
+        "round_trip_ms": counted.round_trip_us.map(|us| f64::from(us) / 1_000.0),
+        "jitter_ms": f64::from(counted.jitter_us) / 1_000.0,
+        "loss_from_it": counted.loss_inbound,
+        "loss_to_it": counted.loss_outbound,
+        "bytes_from_it": counted.bytes_received,
+        "bytes_to_it": counted.bytes_sent,
+        "packets_from_it": counted.packets_received,
+        "packets_to_it": counted.packets_sent,
+        "retransmitted": counted.packets_retransmitted,
+        "videos": seat.forwarded,
+        "estimate_bps": seat.estimate_bps,
+    })
 }
 
 async fn drain(State(status): State<Arc<Status>>) -> Json<Value> {
     Json(json!({ "drain": status.draining() }))
+}
+
+/// The process ends once nobody is left.
+async fn drain_and_end(State(status): State<Arc<Status>>) -> Json<Value> {
+    status.drain_and_end();
+    tracing::info!("draining: new conferences are refused, the process ends when nobody is left");
+    drain(State(status)).await
+}
+
+/// What the shutdown scripts of the existing bridge send. Without grace there are signals.
+#[derive(Debug, Deserialize)]
+struct Shutdown {
+    #[serde(rename = "graceful-shutdown")]
+    graceful: bool,
+}
+
+async fn shutdown(state: State<Arc<Status>>, Json(shutdown): Json<Shutdown>) -> Response {
+    if !shutdown.graceful {
+        return (StatusCode::BAD_REQUEST, "to end at once, send the process SIGTERM\n").into_response();
+    }
+    drain_and_end(state).await.into_response()
 }
 
 async fn drain_enable(State(status): State<Arc<Status>>) -> Json<Value> {
@@ -144,63 +197,5 @@ async fn drain_disable(State(status): State<Arc<Status>>) -> Json<Value> {
     drain(State(status)).await
 }
 
-fn all(sample: &Sample) -> impl Iterator<Item = &Statistics> {
-    sample.workers.iter().filter_map(|worker| worker.statistics.as_ref())
-}
-
-fn kilobits(bits: f64) -> f64 {
-    (bits / 1_000.0).round()
-}
-
-/// `yyyy-MM-dd HH:mm:ss.SSS` in UTC (civil date from days, Gregorian).
-fn timestamp() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", since.subsec_millis())
-}
-
-/// Year, month and day of a day since 1970-01-01.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1_970;
-    // Ends: each pass takes a year's days away.
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
 /// Nothing here waits; a client that does not read does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let table = [
-            (0, (1970, 1, 1)),
-            (58, (1970, 2, 28)),
-            (59, (1970, 3, 1)),
-            (11_016, (2000, 2, 29)),
-            (20_779, (2026, 11, 22)),
-            (20_818, (2026, 12, 31)),
-            (20_819, (2027, 1, 1)),
-        ];
-        for (days, expected) in table {
-            assert_eq!(civil(days), expected, "{days}");
-        }
-    }
-}

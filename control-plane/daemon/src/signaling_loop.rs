@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::session::SrtpKeys;
+use contract::session::{Candidate, SrtpKeys};
 use contract::{Command, EndpointId, Report, Timestamp};
 use signaling::association::{self, ChannelKind, Event};
 use signaling::focus::{ConferenceAnswer, ConferenceRefusal, ConferenceRequest};
@@ -20,7 +20,7 @@ use crate::channels::{ChannelId, Channels, Route, ToChannel};
 use crate::connections::ToConnection;
 use crate::handshake::Threads;
 use crate::refusals::Reason;
-use crate::status::{Rates, Sample, Status, WorkerSample};
+use crate::status::{Rates, Sample, Seat, Status, WorkerSample};
 use crate::wake::WakeUp;
 
 /// What the loop is told.
@@ -61,6 +61,10 @@ pub(crate) enum Message {
     Keys { endpoint: EndpointId, keys: SrtpKeys },
     /// From now on these accounts sign in.
     Accounts(Arc<Accounts>),
+    /// Where clients are told to reach us from now on.
+    Candidates(Vec<Candidate>),
+    /// Limits that hold from now on.
+    Limits { rooms_max: usize, occupants_max: usize },
     /// Close everything and end.
     Stop { done: oneshot::Sender<()> },
 }
@@ -120,6 +124,8 @@ pub(crate) struct SignalingLoop {
     requests: HashMap<u64, oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>>,
     requests_made: u64,
     sampled_at: Timestamp,
+    /// Of each receiver: video sources that it is sent, and its bandwidth.
+    heard: HashMap<EndpointId, (usize, Option<u64>)>,
     status: Arc<Status>,
 }
 
@@ -145,6 +151,7 @@ impl SignalingLoop {
             requests: HashMap::new(),
             requests_made: 0,
             sampled_at: Timestamp::ZERO,
+            heard: HashMap::new(),
             status,
         }
     }
@@ -214,16 +221,49 @@ impl SignalingLoop {
         let now = self.clock.now();
         for _ in 0..REPORTS_MAX {
             let Some(report) = self.media.as_mut().and_then(MediaPlane::poll_report) else { return };
-            if let Report::EndpointExpired { endpoint, .. } = &report {
-                self.channels.expire(*endpoint);
-            }
+            self.note(&report);
             self.signaling.handle(Input::Report(report), now);
             self.settle();
         }
     }
 
+    /// What the log and the pages for operators are told of a report.
+    fn note(&mut self, report: &Report) {
+        self.status.totals.note(report);
+        match report {
+            Report::EndpointExpired { endpoint, reason } => {
+                self.channels.expire(*endpoint);
+                self.heard.remove(endpoint);
+                let (conference, id) = self.names(*endpoint);
+                tracing::info!(conference, id, %endpoint, ?reason, "an endpoint left the media plane");
+            }
+            Report::TransportConnected { endpoint, remote } => {
+                let (conference, id) = self.names(*endpoint);
+                tracing::info!(conference, id, %endpoint, ipv6 = remote.is_ipv6(), "media has a path");
+            }
+            Report::TransportFailed { endpoint } => {
+                let (conference, id) = self.names(*endpoint);
+                tracing::info!(conference, id, %endpoint, "media has no path");
+            }
+            Report::ForwardedSources { endpoint, sources } => {
+                self.heard.entry(*endpoint).or_default().0 = sources.len();
+            }
+            Report::Bandwidth { endpoint, bits_per_second } => {
+                self.heard.entry(*endpoint).or_default().1 = Some(*bits_per_second);
+            }
+            _ => {}
+        }
+    }
+
+    /// Room and nickname of an endpoint, for the log; empty if it is gone.
+    fn names(&self, endpoint: EndpointId) -> (&str, &str) {
+        let seat = self.signaling.focus().seat_of(endpoint);
+        seat.map_or(("", ""), |(room, id)| (room.as_str(), id))
+    }
+
     fn take(&mut self, message: Message) {
         let now = self.clock.now();
+        self.signaling.set_draining(self.status.draining());
         match message {
             Message::Connected { connection, query, sender, accepted } => {
                 let taken = self.streams.connected(connection, query, now).is_ok();
@@ -269,6 +309,14 @@ impl SignalingLoop {
             }
             Message::Keys { endpoint, keys } => self.command(Command::SetKeys { endpoint, keys }),
             Message::Accounts(accounts) => self.streams.set_accounts(accounts),
+            Message::Candidates(candidates) => {
+                if let Some(media) = &mut self.media {
+                    media.set_candidates(candidates);
+                }
+            }
+            Message::Limits { rooms_max, occupants_max } => {
+                self.signaling.set_limits(rooms_max, occupants_max);
+            }
             Message::Stop { .. } => {}
         }
     }
@@ -411,13 +459,36 @@ impl SignalingLoop {
             media.poke();
             workers
         });
+        let workers = workers.unwrap_or_default();
+        let seats = self.seats(&workers);
         self.status.put(Sample {
             at: Instant::now(),
             taken: true,
             signaling: self.signaling.snapshot(),
-            workers: workers.unwrap_or_default(),
+            workers,
             rates: Rates::default(),
+            seats,
         });
+    }
+
+    /// What the workers said of their endpoints, by the names that people know.
+    fn seats(&self, workers: &[WorkerSample]) -> Vec<Seat> {
+        let focus = self.signaling.focus();
+        let counted = workers.iter().enumerate().flat_map(|(number, worker)| {
+            let endpoints = worker.statistics.iter().flat_map(|statistics| &statistics.by_endpoint);
+            endpoints.map(move |statistics| (number, *statistics))
+        });
+        let mut seats: Vec<Seat> = counted
+            .filter_map(|(worker, statistics)| {
+                let (room, id) = focus.seat_of(statistics.endpoint)?;
+                let (forwarded, estimate_bps) =
+                    self.heard.get(&statistics.endpoint).copied().unwrap_or_default();
+                let room = room.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
+                Some(Seat { room, id: id.to_owned(), worker, forwarded, estimate_bps, statistics })
+            })
+            .collect();
+        seats.sort_by(|one, two| (&one.room, &one.id).cmp(&(&two.room, &two.id)));
+        seats
     }
 
     /// Tells every client that the server goes down (RFC 6120 §4.9.3.20).

@@ -1,6 +1,7 @@
 //! What the process knows of itself, for health, metrics and statistics: written here and there, read by anyone, no lock that
 //! work could hold.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,17 +13,22 @@ use worker::Statistics;
 
 use crate::ice_tcp::TcpCounters;
 use crate::refusals::Refusals;
+use crate::stats_page::Totals;
+use crate::tls::TlsCounters;
 
 /// The state of the process.
 pub(crate) struct Status {
     sample: ArcSwap<Sample>,
     started: Instant,
     draining: AtomicBool,
+    ends_when_empty: AtomicBool,
     pub(crate) http: HttpCounters,
     pub(crate) refusals: Refusals,
     pub(crate) handshakes: HandshakeCounters,
     pub(crate) channels: ChannelCounters,
     pub(crate) tcp: TcpCounters,
+    pub(crate) tls: TlsCounters,
+    pub(crate) totals: Totals,
 }
 
 /// What the signalling loop saw a moment ago; taken once a second.
@@ -33,6 +39,23 @@ pub(crate) struct Sample {
     pub(crate) signaling: Snapshot,
     pub(crate) workers: Vec<WorkerSample>,
     pub(crate) rates: Rates,
+    /// By the media plane's identity.
+    pub(crate) seats: Vec<Seat>,
+}
+
+/// One participant on the bridge, as signalling and its worker see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// Room address without its domain.
+    pub(crate) room: String,
+    /// The endpoint id that clients know.
+    pub(crate) id: String,
+    pub(crate) worker: usize,
+    /// Video sources that it is sent.
+    pub(crate) forwarded: usize,
+    /// Bits per second that it is taken to have, once somebody said.
+    pub(crate) estimate_bps: Option<u64>,
+    pub(crate) statistics: worker::EndpointStatistics,
 }
 
 /// One media thread.
@@ -50,6 +73,8 @@ pub(crate) struct Rates {
     pub(crate) packets_out: f64,
     pub(crate) bits_in: f64,
     pub(crate) bits_out: f64,
+    /// Share of its time that the busiest worker is in turns.
+    pub(crate) busiest: f64,
 }
 
 /// The HTTP side.
@@ -92,16 +117,20 @@ impl Status {
             signaling: Snapshot::default(),
             workers: Vec::new(),
             rates: Rates::default(),
+            seats: Vec::new(),
         };
         Status {
             sample: ArcSwap::from_pointee(nothing),
             started: now,
             draining: AtomicBool::new(false),
+            ends_when_empty: AtomicBool::new(false),
             http: HttpCounters::default(),
             refusals: Refusals::default(),
             handshakes: HandshakeCounters::default(),
             channels: ChannelCounters::default(),
             tcp: TcpCounters::default(),
+            tls: TlsCounters::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -113,7 +142,20 @@ impl Status {
     pub(crate) fn put(&self, mut sample: Sample) {
         let before = self.sample.load();
         sample.rates = rates(&before, &sample);
+        self.count_conferences(&before, &sample);
         self.sample.store(std::sync::Arc::new(sample));
+    }
+
+    /// Conferences that came and went between two samples, and how long those that are here have been.
+    fn count_conferences(&self, before: &Sample, after: &Sample) {
+        let of = |sample: &Sample| -> BTreeSet<_> {
+            sample.seats.iter().map(|seat| seat.statistics.conference).collect()
+        };
+        let (before, after) = (of(before), of(after));
+        let add = |counter: &AtomicU64, count: usize| counter.fetch_add(count as u64, Ordering::Relaxed);
+        add(&self.totals.conferences_created, after.difference(&before).count());
+        add(&self.totals.conferences_completed, before.difference(&after).count());
+        add(&self.totals.conference_seconds, after.len());
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -124,8 +166,20 @@ impl Status {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Refuse new conferences, or take them again.
     pub(crate) fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Relaxed);
+        self.ends_when_empty.fetch_and(draining, Ordering::Relaxed);
+    }
+
+    /// Refuse new conferences, and end the process once nobody is left.
+    pub(crate) fn drain_and_end(&self) {
+        self.set_draining(true);
+        self.ends_when_empty.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ends_when_empty(&self) -> bool {
+        self.ends_when_empty.load(Ordering::Relaxed)
     }
 
     /// Why the process does not do its work; `Ok` if it does. Reads what is there, waits for nothing.
@@ -165,7 +219,17 @@ fn rates(before: &Sample, after: &Sample) -> Rates {
         packets_out: rate(Metric::DatagramsSent),
         bits_in: 8.0 * rate(Metric::BytesReceived),
         bits_out: 8.0 * rate(Metric::BytesSent),
+        busiest: busiest(before, after) / seconds,
     }
+}
+
+/// Seconds that the busiest worker was in turns between two samples.
+fn busiest(before: &Sample, after: &Sample) -> f64 {
+    let busy = |worker: &WorkerSample| {
+        worker.statistics.as_ref().map_or(0, |statistics| statistics.counter(Metric::TurnMicroseconds))
+    };
+    let spent = before.workers.iter().zip(&after.workers);
+    spent.map(|(before, after)| busy(after).saturating_sub(busy(before))).max().unwrap_or(0) as f64 / 1e6
 }
 
 impl HttpCounters {
@@ -270,6 +334,7 @@ mod tests {
             signaling: Snapshot::default(),
             workers: workers.collect(),
             rates: Rates::default(),
+            seats: Vec::new(),
         }
     }
 

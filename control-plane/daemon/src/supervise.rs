@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use axum::Extension;
-use axum_server::Handle as ServerHandle;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use arc_swap::ArcSwap;
 use channel::Certificate;
 use contract::session::Candidate;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,24 +17,21 @@ use signaling::external_services::TurnServer;
 use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 use worker::{BackendChoice, CipherChoice, MediaPlane, Sending};
 use xmpp::Streams;
 use xmpp::credentials::{Host, SignIn};
 
 use crate::candidates::{self, Addresses};
 use crate::command_line::{EXIT_CONFIG, EXIT_UNAVAILABLE, Role, Serve};
-use crate::config::{Config, DatagramIo, Http, Turn};
-use crate::entrance::OverTls;
+use crate::config::{Config, DatagramIo, Http, Media, Turn, Values};
 use crate::handshake::Threads;
-use crate::http::{self, Public};
 use crate::inherited::Inherited;
-use crate::limiter::Limiter;
+use crate::reload::Reload;
+use crate::servers::{Listeners, Servers, variable};
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
-use crate::token::Verifier;
 use crate::user::UsersFile;
-use crate::{accounts_file, check_config, doctor, ice_tcp, log, private_http, tls};
+use crate::{accounts_file, check_config, controls, doctor, ice_tcp, log};
 
 /// Runs until a signal or an error.
 pub(crate) fn serve(arguments: &Serve) -> ExitCode {
@@ -44,15 +39,15 @@ pub(crate) fn serve(arguments: &Serve) -> ExitCode {
         eprintln!("error: --role bridge is not there yet; this version is an appliance only");
         return ExitCode::from(EXIT_UNAVAILABLE);
     }
-    let config = match Config::load(arguments.config.as_deref(), std::env::vars()) {
-        Ok(config) => config,
+    let (config, values) = match Config::load_values(arguments.config.as_deref(), std::env::vars()) {
+        Ok(loaded) => loaded,
         Err(problems) => {
             check_config::report(&problems);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     log::start(&config.log);
-    match run(&config, arguments.json) {
+    match run(&config, values, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -61,7 +56,7 @@ pub(crate) fn serve(arguments: &Serve) -> ExitCode {
     }
 }
 
-fn run(config: &Config, json: bool) -> Result<()> {
+fn run(config: &Config, values: Values, arguments: &Serve) -> Result<()> {
     let mut lacks = Vec::new();
     raise_descriptors(config.http.connections_max, &mut lacks);
     let of_machine = candidates::of_machine().context("cannot list the network interfaces")?;
@@ -86,12 +81,27 @@ fn run(config: &Config, json: bool) -> Result<()> {
     let mut media = start_media(config, &addresses, &mut lacks)?;
     let status = Arc::new(Status::new());
     start_tcp(config, tcp, &mut media, &status, &mut lacks);
+    let bound = media.local_addresses().to_vec();
     let (signaling, loop_thread) = start_signaling(config, media, &status)?;
-    let servers = start_http(config, listeners, &addresses.candidates, &of_machine, &signaling, &status)?;
+    let media_settings = Arc::new(ArcSwap::from_pointee(config.media.clone()));
+    let told = addresses.candidates.clone();
+    tokio::spawn(watch_addresses(Arc::clone(&media_settings), bound, told, signaling.clone()));
+    let servers = Servers::start(config, listeners, &addresses.candidates, &of_machine, &signaling, &status)?;
+    let reload = Arc::new(Reload {
+        file: arguments.config.clone(),
+        in_use: values.into(),
+        public: servers.public.clone().into(),
+        routes: servers.routes.clone(),
+        limiter: servers.limiter.clone(),
+        tls: servers.tls.clone(),
+        signaling: signaling.clone(),
+        media: Arc::clone(&media_settings),
+    });
+    let servers = servers.with_private(&status, &reload);
 
     // Before anybody is told that it is ready: a signal right after that must find us listening.
     let mut signals = Signals::new()?;
-    announce(&shown, &of_machine, &lacks, json);
+    announce(&shown, &of_machine, &lacks, arguments.json);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     runtime.block_on(async {
         tokio::spawn(keep_watchdog(Arc::clone(&status)));
@@ -99,13 +109,13 @@ fn run(config: &Config, json: bool) -> Result<()> {
             let file = UsersFile::new(config.auth.users_file.clone());
             tokio::spawn(accounts_file::follow(file, signaling.clone()));
         }
-        signals.next().await;
+        signals.until_stop(&status, &reload).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
         // A second signal does not wait for anybody.
         tokio::select! {
-            () = stop(&signaling, &servers) => {}
-            () = signals.next() => {}
+            () = servers.stop(&signaling) => {}
+            () = signals.until_stop(&status, &reload) => {}
         }
     });
     drop(signaling);
@@ -118,55 +128,6 @@ fn run(config: &Config, json: bool) -> Result<()> {
     }
     tracing::info!(clean = loop_thread.is_finished(), "stopped");
     Ok(())
-}
-
-/// The sockets of HTTP, bound before anything else: a port in use is the most likely thing to go wrong.
-struct Listeners {
-    plain: Option<TcpListener>,
-    tls: Option<TcpListener>,
-    private: TcpListener,
-}
-
-impl Listeners {
-    /// What the service manager opened wins over the addresses in the settings.
-    fn bind(config: &Http, inherited: Inherited) -> Result<Listeners> {
-        let plain = listener(inherited.plain, config.listen, "http.listen")?;
-        let tls = listener(inherited.tls, config.listen_tls, "http.listen_tls")?;
-        let private = bind(config.private, "http.private")?;
-        Ok(Listeners { plain, tls, private })
-    }
-}
-
-fn listener(
-    inherited: Option<TcpListener>,
-    address: Option<SocketAddr>,
-    key: &str,
-) -> Result<Option<TcpListener>> {
-    let Some(inherited) = inherited else { return address.map(|address| bind(address, key)).transpose() };
-    inherited.set_nonblocking(true).with_context(|| format!("cannot use the socket in place of {key}"))?;
-    Ok(Some(inherited))
-}
-
-fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow!(
-            "TCP port {} is in use by another program ({key} = \"{address}\"). Stop that program, or choose another port \
-             with {key} in the settings or {} in the environment",
-            address.port(),
-            variable(key),
-        ),
-        std::io::ErrorKind::PermissionDenied => anyhow!(
-            "TCP port {} needs a privilege ({key} = \"{address}\"). Use a port above 1023, or grant CAP_NET_BIND_SERVICE",
-            address.port(),
-        ),
-        _ => anyhow!("cannot listen on {address} ({key}): {error}"),
-    })?;
-    listener.set_nonblocking(true).with_context(|| format!("cannot use {address} ({key})"))?;
-    Ok(listener)
-}
-
-fn variable(key: &str) -> String {
-    format!("SLUICE__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) -> Result<MediaPlane> {
@@ -253,6 +214,37 @@ fn start_tcp(
             format!("clients whose network lets no UDP through get no media: {error}"),
             "the system refused a thread; look at its limits",
         )),
+    }
+}
+
+/// Looks, for ever, whether the addresses of this machine (or the public ones in the settings) have changed, and has clients
+/// told. Polled: it costs less than a netlink socket and its errors.
+async fn watch_addresses(
+    settings: Arc<ArcSwap<Media>>,
+    bound: Vec<SocketAddr>,
+    mut told: Vec<Candidate>,
+    signaling: Handle,
+) {
+    let tcp = told.iter().find(|candidate| candidate.tcp).map(|candidate| candidate.address.port());
+    let mut missing = Vec::new();
+    loop {
+        tokio::time::sleep(ADDRESSES_EVERY).await;
+        let Ok(of_machine) = candidates::of_machine() else { continue };
+        let (now, new) = candidates::present(&settings.load(), &bound, tcp, &of_machine);
+        if new != missing {
+            missing = new;
+            if !missing.is_empty() {
+                tracing::warn!(addresses = ?missing, "new addresses of this machine: media uses them after a restart");
+            }
+        }
+        if now != told {
+            told.clone_from(&now);
+            let addresses: Vec<IpAddr> = now.iter().map(|candidate| candidate.address.ip()).collect();
+            tracing::info!(?addresses, "the addresses that clients are told have changed");
+            if signaling.send(Message::Candidates(now)).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -345,78 +337,12 @@ pub(crate) fn random() -> xmpp::streams::Random {
     Box::new(|bytes| getrandom::fill(bytes).expect("the system's random generator works"))
 }
 
-type Servers = Vec<ServerHandle<SocketAddr>>;
-
-fn start_http(
-    config: &Config,
-    listeners: Listeners,
-    candidates: &[Candidate],
-    of_machine: &[IpAddr],
-    signaling: &Handle,
-    status: &Arc<Status>,
-) -> Result<Servers> {
-    let domains = Domains::of(&config.xmpp.domain);
-    let verifier = config.auth.jwt.as_ref().map(Verifier::new).transpose()?;
-    let public = Public::new(config, domains, signaling.clone(), Arc::clone(status));
-    let public = public.map_err(|problem| anyhow::anyhow!(problem))?.with_verifier(verifier);
-    let public = http::router(public, candidates);
-    let limiter =
-        Limiter::new(config.http.connections_max, config.http.connections_per_address, Arc::clone(status));
-    let mut servers = Vec::new();
-    if let Some(listener) = listeners.plain {
-        let server = new_server(&mut servers);
-        tokio::spawn(ended("HTTP", http::serve(listener, limiter.clone(), public.clone(), server)));
-    }
-    if let Some(listener) = listeners.tls {
-        let server = new_server(&mut servers);
-        let settings = RustlsConfig::from_config(Arc::new(tls::server_config(&config.http, of_machine)?));
-        let acceptor = RustlsAcceptor::new(settings).handshake_timeout(TLS_WITHIN).acceptor(limiter);
-        tokio::spawn(ended(
-            "HTTPS",
-            http::serve(listener, acceptor, public.layer(Extension(OverTls)), server),
-        ));
-    }
-    let server = new_server(&mut servers);
-    let private = private_http::router(Arc::clone(status));
-    let limiter = Limiter::new(PRIVATE_CONNECTIONS_MAX, PRIVATE_CONNECTIONS_MAX, Arc::new(Status::new()));
-    tokio::spawn(ended("private HTTP", http::serve(listeners.private, limiter, private, server)));
-    Ok(servers)
-}
-
-fn new_server(servers: &mut Servers) -> ServerHandle<SocketAddr> {
-    let handle = ServerHandle::new();
-    servers.push(handle.clone());
-    handle
-}
-
-async fn ended(name: &str, server: impl Future<Output = std::io::Result<()>>) {
-    if let Err(error) = server.await {
-        tracing::error!(%error, "{name} ended");
-    }
-}
-
-/// Says good-bye to clients, then closes the listeners.
-async fn stop(signaling: &Handle, servers: &Servers) {
-    let (done, stopped) = oneshot::channel();
-    if signaling.send(Message::Stop { done }).await.is_ok() {
-        let _ = tokio::time::timeout(STOP_WITHIN, stopped).await;
-    }
-    for server in servers {
-        server.graceful_shutdown(Some(CLOSE_WITHIN));
-    }
-    // Connections get the time to pass on what they hold.
-    let closed = async {
-        while servers.iter().any(|server| server.connection_count() > 0) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let _ = tokio::time::timeout(CLOSE_WITHIN, closed).await;
-}
-
-/// SIGTERM and SIGINT, heard from the moment this exists.
+/// What the process is told by signals, heard from the moment this exists.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    drain: Signal,
 }
 
 impl Signals {
@@ -425,14 +351,32 @@ impl Signals {
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+            drain: listen(SignalKind::user_defined1())?,
         })
     }
 
-    /// The next one, whichever.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Until SIGTERM, SIGINT, or the end of a drain. SIGHUP reads the settings again; SIGUSR1 begins a drain that ends the
+    /// process once nobody is left.
+    async fn until_stop(&mut self, status: &Status, reload: &Reload) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
+                    reload.reload().await;
+                    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+                }
+                _ = self.drain.recv() => {
+                    status.drain_and_end();
+                    tracing::info!("draining: new conferences are refused, the process ends when nobody is left");
+                }
+                () = controls::drained(status) => {
+                    tracing::info!("drained: nobody is left");
+                    return;
+                }
+            }
         }
     }
 }
@@ -550,15 +494,13 @@ fn host(ip: IpAddr) -> String {
 /// Pages and WebSocket frames are little work; the media threads need the cores.
 const HTTP_THREADS: usize = 2;
 
-/// Scrapers and health checks; they hold no connection for long.
-const PRIVATE_CONNECTIONS_MAX: usize = 100;
+/// An address that is gone costs those who join meanwhile some seconds of checks.
+const ADDRESSES_EVERY: Duration = Duration::from_secs(5);
 
 /// Media sockets, eventfds, listeners, libraries: some hundred at most.
 const DESCRIPTORS_BESIDE_CONNECTIONS: u64 = 1_000;
 
-const TLS_WITHIN: Duration = Duration::from_secs(10);
-const STOP_WITHIN: Duration = Duration::from_secs(2);
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -579,16 +521,6 @@ mod tests {
         for (text, expected) in table {
             let config = Config::parse(&format!("[http]\n{text}"), []).unwrap();
             assert_eq!(urls(&config.http, &machine), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_port_in_use_is_named_with_its_key_and_the_way_out() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = bind(address, "http.listen_tls").unwrap_err().to_string();
-        for part in [&format!("port {}", address.port()), "http.listen_tls", "SLUICE__HTTP__LISTEN_TLS"] {
-            assert!(error.contains(part), "{error}");
         }
     }
 }

@@ -169,6 +169,7 @@ pub struct Snapshot {
 pub struct Signaling {
     config: Config,
     domains: Arc<Domains>,
+    draining: bool,
     focus: Focus,
     authentication: Authentication,
     sessions: HashMap<SessionId, Session>,
@@ -209,6 +210,7 @@ impl Signaling {
         Signaling {
             domains: Arc::new(config.domains.clone()),
             config,
+            draining: false,
             focus,
             authentication,
             sessions: HashMap::new(),
@@ -307,6 +309,18 @@ impl Signaling {
         }
     }
 
+    /// From now on no conference begins that is not under way (or is again).
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// Limits that hold for what comes from now on: rooms, and participants of rooms that are made.
+    pub fn set_limits(&mut self, rooms_max: usize, occupants_max: usize) {
+        self.config.rooms_max = rooms_max;
+        self.config.policy.occupants_max = occupants_max;
+        self.focus.set_conferences_max(rooms_max);
+    }
+
     /// Sizes, for metrics.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -333,7 +347,13 @@ impl Signaling {
         request: &ConferenceRequest,
         now: Timestamp,
     ) -> Result<ConferenceAnswer, ConferenceRefusal> {
-        let is_new = !self.rooms.contains_key(&request.room);
+        let room = self.rooms.get(&request.room);
+        let is_new = room.is_none();
+        let begins = room.is_none_or(|room| room.participant_count() == 0);
+        // A breakout room belongs to a meeting that is under way.
+        if self.draining && begins && self.breakout_name(&request.room).is_none() {
+            return Err(ConferenceRefusal::Draining);
+        }
         if is_new && self.rooms.len() >= self.config.rooms_max {
             return Err(ConferenceRefusal::Full);
         }

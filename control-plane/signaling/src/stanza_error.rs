@@ -45,6 +45,8 @@ pub enum Refusal {
     RoomFull,
     /// A limit of the whole server is reached.
     ServerFull,
+    /// The server is to be stopped and takes no new conferences.
+    Draining,
     /// Larger than the server relays.
     TooLarge,
     /// Only members may come in; others wait in the lobby.
@@ -77,6 +79,7 @@ impl From<ConferenceRefusal> for Refusal {
     fn from(refusal: ConferenceRefusal) -> Refusal {
         match refusal {
             ConferenceRefusal::Full => Refusal::ServerFull,
+            ConferenceRefusal::Draining => Refusal::Draining,
             ConferenceRefusal::NotAuthorized => Refusal::HostRequired,
             ConferenceRefusal::SessionInvalid => Refusal::SessionInvalid,
             ConferenceRefusal::NotAllowed => Refusal::TokenOfOtherRoom,
@@ -118,6 +121,9 @@ impl Refusal {
             Refusal::PasswordRequired => (Condition::NotAuthorized, "The room needs a password"),
             Refusal::RoomFull => (Condition::ServiceUnavailable, "The room is full"),
             Refusal::ServerFull => (Condition::ResourceConstraint, "The server is full"),
+            Refusal::Draining => {
+                (Condition::ServiceUnavailable, "This server is about to stop and takes no new conferences")
+            }
             Refusal::TooLarge => (Condition::PolicyViolation, "This is larger than the server takes"),
             Refusal::MembersOnly => (Condition::RegistrationRequired, "A moderator must let you in"),
             Refusal::NameRequired => (Condition::NotAcceptable, "Please enter your name"),

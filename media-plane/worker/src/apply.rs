@@ -307,6 +307,13 @@ impl Worker {
         self.statistics.slots = self.arena.slots() as u64;
         self.statistics.slots_held = self.arena.held() as u64;
         self.statistics.copy_to(copy);
+        copy.by_endpoint.clear();
+        for seat in self.seats.iter().flatten() {
+            if copy.by_endpoint.len() == copy.by_endpoint.capacity() {
+                break;
+            }
+            copy.by_endpoint.push(seat.statistics());
+        }
     }
 
     fn with_transport(

@@ -48,7 +48,7 @@ pub use datagram_io::DatagramIo;
 pub use dtls::{DtlsDatagram, DtlsSender};
 pub use media_plane::{MediaPlane, Refused};
 pub use queues::HandshakeEnd;
-pub use statistics::Statistics;
+pub use statistics::{EndpointStatistics, Statistics};
 pub use tcp::{TcpDatagram, TcpEnd};
 pub use thread::{Clock, StartError};
 pub use transport::srtp::Provider as CipherProvider;

@@ -195,10 +195,18 @@ impl MediaPlane {
         &self.surroundings.local
     }
 
+    /// What endpoints to come, and ICE restarts, are told to reach us at: public addresses may change, and local ones come
+    /// and go among those that sockets are bound to.
+    pub fn set_candidates(&mut self, candidates: Vec<contract::session::Candidate>) {
+        self.surroundings.candidates = candidates;
+    }
+
     /// Ask every worker for its counters; they arrive with later polls and are read by [`MediaPlane::statistics`].
     pub fn request_statistics(&mut self) {
         for worker in 0..self.control.workers() {
-            let spare = Box::new(Statistics::new());
+            let here =
+                self.endpoints.values().filter(|placed| usize::from(placed.worker.0) == worker).count();
+            let spare = Box::new(Statistics::with_room(here));
             self.control.order(worker, Order::Count(spare));
         }
     }

@@ -8,6 +8,7 @@ use contract::{ConferenceId, EndpointId, SourceId, Timestamp};
 use transport::{Path, SendStream, Transport};
 
 use crate::grouping::PaddingBudget;
+use crate::statistics::EndpointStatistics;
 
 /// One endpoint on its worker. Built and freed on the control thread.
 pub(crate) struct Seat {
@@ -34,6 +35,30 @@ pub(crate) struct Seat {
     pub(crate) padding: PaddingBudget,
     /// Where the last DTLS datagram came from: answers go there until a path is selected.
     pub(crate) dtls_path: Option<Path>,
+}
+
+impl Seat {
+    /// What is told of it; copied out.
+    pub(crate) fn statistics(&self) -> EndpointStatistics {
+        let counted = self.transport.statistics();
+        let selected = self.transport.selected();
+        EndpointStatistics {
+            endpoint: self.endpoint,
+            conference: self.conference,
+            path: selected.map(|path| (crate::tcp::is_tcp(path.socket), path.peer.is_ipv6())),
+            active: self.activity == Activity::Active,
+            profile: counted.profile,
+            round_trip_us: counted.round_trip_us,
+            loss_outbound: counted.loss_outbound,
+            loss_inbound: counted.loss_inbound,
+            jitter_us: counted.jitter_us,
+            bytes_received: counted.bytes_received,
+            bytes_sent: counted.bytes_sent,
+            packets_received: counted.packets_received,
+            packets_sent: counted.packets_sent,
+            packets_retransmitted: counted.packets_retransmitted,
+        }
+    }
 }
 
 /// What others are told of an endpoint's connectivity.

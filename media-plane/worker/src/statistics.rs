@@ -1,6 +1,8 @@
 //! What a worker counts and how it is read: plain numbers that it owns, copied out on request into a box that the
 //! reader supplied.
 
+use contract::session::SrtpProfile;
+use contract::{ConferenceId, EndpointId};
 use contract::{DropReason, Metric};
 use hdrhistogram::Histogram;
 
@@ -24,6 +26,41 @@ pub struct Statistics {
     pub slots_held: u64,
     /// Packet slots in all.
     pub slots: u64,
+    /// The endpoints seated, as many as the reader made room for.
+    pub by_endpoint: Vec<EndpointStatistics>,
+}
+
+/// One endpoint as its worker sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EndpointStatistics {
+    /// Which.
+    pub endpoint: EndpointId,
+    /// Where.
+    pub conference: ConferenceId,
+    /// Whether it goes by ICE-TCP, and whether by IPv6; `None` while no path is nominated.
+    pub path: Option<(bool, bool)>,
+    /// Heard from lately.
+    pub active: bool,
+    /// Of its keys; `None` before the handshake.
+    pub profile: Option<SrtpProfile>,
+    /// Microseconds; `None` before the first measurement.
+    pub round_trip_us: Option<u32>,
+    /// Share that it lost of what was sent to it, 0..=1.
+    pub loss_outbound: f32,
+    /// Share lost of what it sent, 0..=1.
+    pub loss_inbound: f32,
+    /// Microseconds.
+    pub jitter_us: u32,
+    /// RTP bytes from it.
+    pub bytes_received: u64,
+    /// RTP bytes to it.
+    pub bytes_sent: u64,
+    /// RTP packets from it.
+    pub packets_received: u64,
+    /// RTP packets to it.
+    pub packets_sent: u64,
+    /// Of those, again.
+    pub packets_retransmitted: u64,
 }
 
 impl Statistics {
@@ -42,7 +79,13 @@ impl Statistics {
             conferences: 0,
             slots_held: 0,
             slots: 0,
+            by_endpoint: Vec::new(),
         }
+    }
+
+    /// With room for `endpoints`: a worker fills it without allocating.
+    pub fn with_room(endpoints: usize) -> Statistics {
+        Statistics { by_endpoint: Vec::with_capacity(endpoints), ..Statistics::new() }
     }
 
     /// The value of a counter.

@@ -29,9 +29,12 @@ impl core::fmt::Display for Problem {
     }
 }
 
+/// Values by dotted key.
+pub(crate) type Values = BTreeMap<String, Value>;
+
 /// The settings.
 pub(crate) struct Document {
-    values: BTreeMap<String, Value>,
+    values: Values,
     lines: BTreeMap<String, usize>,
 }
 
@@ -50,6 +53,11 @@ impl Document {
     /// All keys, in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
+    }
+
+    /// All of it, free of where it came from.
+    pub(crate) fn into_values(self) -> Values {
+        self.values
     }
 
     /// The value of a key; the key must be in the reference.

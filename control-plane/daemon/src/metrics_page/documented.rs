@@ -15,6 +15,7 @@ fn printed() -> String {
         signaling: signaling::Snapshot::default(),
         workers: vec![WorkerSample { silent_for: Duration::ZERO, statistics: Some(Statistics::new()) }],
         rates: Rates::default(),
+        seats: Vec::new(),
     });
     page(&status).unwrap()
 }

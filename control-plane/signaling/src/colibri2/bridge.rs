@@ -117,6 +117,22 @@ impl Bridge {
         }
     }
 
+    /// The endpoints of a conference by name; none if it is not here.
+    pub(crate) fn endpoints(&self, meeting_id: &str) -> impl Iterator<Item = (&str, EndpointId)> {
+        let conference = self.meetings.get(meeting_id).and_then(|id| self.conferences.get(id));
+        conference
+            .into_iter()
+            .flat_map(|conference| &conference.endpoints)
+            .map(|(name, endpoint)| (name.as_str(), *endpoint))
+    }
+
+    /// Meeting and name of an endpoint.
+    pub(crate) fn name_of(&self, endpoint: EndpointId) -> Option<(&str, &str)> {
+        let endpoint = self.endpoints.get(&endpoint)?;
+        let conference = self.conferences.get(&endpoint.conference)?;
+        Some((&conference.meeting_id, &endpoint.name))
+    }
+
     /// From now on no new conference is taken (or is again).
     pub fn set_draining(&mut self, draining: bool) {
         self.draining = draining;

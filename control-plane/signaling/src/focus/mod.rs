@@ -77,6 +77,9 @@ pub enum ConferenceRefusal {
     /// The token is for another room, or has ended.
     #[error("the token does not open this room")]
     NotAllowed,
+    /// This server is to be stopped and takes no new ones.
+    #[error("this server is about to stop and takes no new conferences; those under way go on")]
+    Draining,
 }
 
 /// One occupant of a room as the focus sees it.
@@ -178,6 +181,25 @@ enum Timer {
 }
 
 impl Focus {
+    /// Who is on the local bridge: room, nickname, and the identity that the media plane knows.
+    pub fn seats(&self) -> impl Iterator<Item = (&BareJid, &str, EndpointId)> {
+        self.conferences.values().flat_map(|conference| {
+            let seated = self.bridge.endpoints(&conference.meeting_id);
+            seated.map(|(nick, endpoint)| (&conference.room, nick, endpoint))
+        })
+    }
+
+    /// Room and nickname of an endpoint on the local bridge.
+    pub fn seat_of(&self, endpoint: EndpointId) -> Option<(&BareJid, &str)> {
+        let (meeting, nick) = self.bridge.name_of(endpoint)?;
+        Some((self.meetings.get(meeting)?, nick))
+    }
+
+    /// Conferences at a time, from now on.
+    pub fn set_conferences_max(&mut self, conferences_max: usize) {
+        self.config.conferences_max = conferences_max;
+    }
+
     /// A focus without conferences.
     pub fn new(config: FocusConfig, random: Random) -> Focus {
         Focus {

@@ -97,6 +97,34 @@ fn a_server_with_as_many_rooms_as_it_takes_says_so() {
 }
 
 #[test]
+fn while_draining_people_come_into_what_goes_on_and_nothing_begins() {
+    let mut world = World::new();
+    world.run(
+        "
+        Ann opens
+        Ann joins
+        ",
+    );
+    world.signaling.set_draining(true);
+    world.run(
+        "
+        Ann > <iq xmlns='jabber:client' type='set' id='c' to='focus.meet.example'><conference xmlns='http://jitsi.org/protocol/focus' room='other@conference.meet.example'/></iq>
+        Ann < <iq xmlns='jabber:client' from='focus.meet.example' to='{Ann}' id='c' type='error'><error type='cancel'><service-unavailable *about to stop*
+        Bob opens
+        Bob > <iq xmlns='jabber:client' type='set' id='c' to='focus.meet.example'><conference xmlns='http://jitsi.org/protocol/focus' room='{room}'/></iq>
+        Bob < <iq * ready='true' *
+        ",
+    );
+    world.signaling.set_draining(false);
+    world.run(
+        "
+        Ann > <iq xmlns='jabber:client' type='set' id='d' to='focus.meet.example'><conference xmlns='http://jitsi.org/protocol/focus' room='other@conference.meet.example'/></iq>
+        Ann < <iq * ready='true' *
+        ",
+    );
+}
+
+#[test]
 fn who_joins_again_has_left_first_for_everybody_else() {
     World::new().run(
         "
