@@ -1,10 +1,12 @@
 //! The HTTP servers of the process: their sockets, what they share, and how they end.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
 use axum::Extension;
 use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::RustlsAcceptor;
@@ -12,7 +14,7 @@ use contract::session::Candidate;
 use signaling::Domains;
 use tokio::sync::oneshot;
 
-use crate::config::{Config, Http};
+use crate::config::{Config, Http, Media, Values};
 use crate::controls;
 use crate::entrance::OverTls;
 use crate::http::{self, Public};
@@ -29,10 +31,10 @@ use crate::token::Verifier;
 /// The HTTP servers and what they share.
 pub(crate) struct Servers {
     handles: Vec<ServerHandle<SocketAddr>>,
-    pub(crate) public: Public,
-    pub(crate) routes: http::Routes,
-    pub(crate) limiter: Limiter,
-    pub(crate) tls: Option<Arc<Tls>>,
+    public: Public,
+    routes: http::Routes,
+    limiter: Limiter,
+    tls: Option<Arc<Tls>>,
     private: Option<TcpListener>,
 }
 
@@ -72,6 +74,26 @@ impl Servers {
             tokio::spawn(ended("HTTPS", http::serve(listener, acceptor, router, server)));
         }
         Ok(servers)
+    }
+
+    /// What changes these servers, and the rest of the process, while they run.
+    pub(crate) fn reload(
+        &self,
+        file: Option<PathBuf>,
+        values: Values,
+        signaling: &Handle,
+        media: &Arc<ArcSwap<Media>>,
+    ) -> Arc<Reload> {
+        Arc::new(Reload {
+            file,
+            in_use: values.into(),
+            public: self.public.clone().into(),
+            routes: self.routes.clone(),
+            limiter: self.limiter.clone(),
+            tls: self.tls.clone(),
+            signaling: signaling.clone(),
+            media: Arc::clone(media),
+        })
     }
 
     /// Starts the private one, which can change what the others do.

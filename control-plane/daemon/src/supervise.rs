@@ -87,16 +87,7 @@ fn run(config: &Config, values: Values, arguments: &Serve) -> Result<()> {
     let told = addresses.candidates.clone();
     tokio::spawn(watch_addresses(Arc::clone(&media_settings), bound, told, signaling.clone()));
     let servers = Servers::start(config, listeners, &addresses.candidates, &of_machine, &signaling, &status)?;
-    let reload = Arc::new(Reload {
-        file: arguments.config.clone(),
-        in_use: values.into(),
-        public: servers.public.clone().into(),
-        routes: servers.routes.clone(),
-        limiter: servers.limiter.clone(),
-        tls: servers.tls.clone(),
-        signaling: signaling.clone(),
-        media: Arc::clone(&media_settings),
-    });
+    let reload = servers.reload(arguments.config.clone(), values, &signaling, &media_settings);
     let servers = servers.with_private(&status, &reload);
 
     // Before anybody is told that it is ready: a signal right after that must find us listening.
