@@ -14,9 +14,10 @@ use xmpp::bosh::{Body, Event, RequestId, Session, terminate};
 use xmpp::streams;
 use xmpp::websocket::Framing;
 
-use crate::connections::{FRAMES_BURST, FRAMES_PER_SECOND, FRAMES_WAITING_MAX, ToConnection};
+use crate::connections::{FRAMES_BURST, FRAMES_PER_SECOND};
 use crate::entrance::{ConnectionQuery, Peer};
 use crate::http::{Public, origin_allowed};
+use crate::outbox::{ToConnection, Waiting, outbox};
 use crate::pace::Pace;
 use crate::refusals::Reason;
 use crate::signaling_loop::{Clock, Handle, Message};
@@ -151,7 +152,7 @@ async fn open(
     let sid = session_id();
     let place = public.bosh.enter(&sid, sender.clone()).ok_or("policy-violation")?;
 
-    let (frame_sender, frames) = mpsc::channel(FRAMES_WAITING_MAX);
+    let (frame_sender, frames) = outbox();
     let (accepted, taken) = oneshot::channel();
     let message = Message::Connected { connection, query, sender: frame_sender, accepted };
     public.signaling.send(message).await.map_err(|_| "system-shutdown")?;
@@ -177,12 +178,7 @@ struct Task {
 
 impl Task {
     /// Serves the session until it ends; the place in the table goes with it.
-    async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Request>,
-        mut frames: mpsc::Receiver<ToConnection>,
-        _place: Place,
-    ) {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut frames: Waiting, _place: Place) {
         let mut pace = Pace::new(FRAMES_PER_SECOND, FRAMES_BURST);
         let mut asked = 0;
         let mut is_open = true;
@@ -208,22 +204,17 @@ impl Task {
     }
 
     /// Takes `frame` and all that wait behind it. False once the stream is over.
-    fn heard(
-        &mut self,
-        frame: Option<ToConnection>,
-        frames: &mut mpsc::Receiver<ToConnection>,
-        events: &mut Vec<Event>,
-    ) -> bool {
+    fn heard(&mut self, frame: Option<ToConnection>, frames: &mut Waiting, events: &mut Vec<Event>) -> bool {
         let mut next = frame;
         while let Some(ToConnection::Frame(text)) = next {
-            self.session.frame(text, events);
+            self.session.frame(text.into(), events);
             next = match frames.try_recv() {
-                Ok(frame) => Some(frame),
-                Err(mpsc::error::TryRecvError::Empty) => {
+                Some(frame) => Some(frame),
+                // If the other end is gone, the next wait will tell.
+                None => {
                     self.session.flush(self.clock.now(), events);
                     return true;
                 }
-                Err(mpsc::error::TryRecvError::Disconnected) => None,
             };
         }
         self.session.closed(self.clock.now(), events);

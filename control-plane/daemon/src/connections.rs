@@ -3,26 +3,19 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
-use tokio::sync::{mpsc, oneshot};
-use xmpp::ConnectionId;
+use futures_util::SinkExt;
+use tokio::sync::oneshot;
 use xmpp::streams::Query;
+use xmpp::{ConnectionId, Text};
 
 use crate::channels::{CLOSE_NORMAL, CLOSE_TRY_LATER, CLOSE_UNSUPPORTED, SEND_WITHIN, close_frame};
+use crate::outbox::{ToConnection, Waiting, outbox};
 use crate::pace::Pace;
 use crate::signaling_loop::{Clock, Handle, Message};
 
-/// To the task of a connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ToConnection {
-    /// Send one text frame.
-    Frame(String),
-    /// The stream is over: close.
-    Close,
-}
-
 /// Serves one connection until it ends.
 pub(crate) async fn serve(mut socket: WebSocket, connection: ConnectionId, query: Query, signaling: Handle) {
-    let (sender, mut frames) = mpsc::channel(FRAMES_WAITING_MAX);
+    let (sender, mut frames) = outbox();
     let (accepted, answer) = oneshot::channel();
     if signaling.send(Message::Connected { connection, query, sender, accepted }).await.is_err() {
         return;
@@ -41,7 +34,7 @@ pub(crate) async fn serve(mut socket: WebSocket, connection: ConnectionId, query
 /// Moves frames both ways. True if the signalling loop ended the connection and so knows of its end.
 async fn pump(
     socket: &mut WebSocket,
-    frames: &mut mpsc::Receiver<ToConnection>,
+    frames: &mut Waiting,
     connection: ConnectionId,
     signaling: &Handle,
 ) -> bool {
@@ -71,9 +64,13 @@ async fn pump(
                            let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
                            return true;
                        };
-                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Text(text.into()))).await;
-                       if !matches!(sent, Ok(Ok(()))) {
-                           return false;
+                       match tokio::time::timeout(SEND_WITHIN, send(socket, text, frames)).await {
+                           Ok(Ok(false)) => {}
+                           Ok(Ok(true)) => {
+                               let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
+                               return true;
+                           }
+                           Ok(Err(_)) | Err(_) => return false,
                        }
                    }
                    _ = ping.tick() => {
@@ -86,8 +83,24 @@ async fn pump(
     }
 }
 
-/// Frames that may wait for a client that does not read; then the connection is given up, and the session may be resumed.
-pub(crate) const FRAMES_WAITING_MAX: usize = 512;
+/// Sends a frame and what waits behind it in as few writes as possible. True if the stream is over.
+async fn send(socket: &mut WebSocket, first: Text, frames: &mut Waiting) -> Result<bool, axum::Error> {
+    let (mut next, mut taken) = (Some(ToConnection::Frame(first)), 0);
+    while let Some(message) = next {
+        let ToConnection::Frame(text) = message else {
+            socket.flush().await?;
+            return Ok(true);
+        };
+        socket.feed(WsMessage::Text(String::from(text).into())).await?;
+        taken += 1;
+        next = if taken < FRAMES_AT_ONCE_MAX { frames.try_recv() } else { None };
+    }
+    socket.flush().await?;
+    Ok(false)
+}
+
+/// Frames sent before the other direction has its turn.
+const FRAMES_AT_ONCE_MAX: usize = 64;
 
 /// Frames of one client: joining takes some twenty at once. A client that sends more is read more slowly.
 pub(crate) const FRAMES_PER_SECOND: u64 = 100;

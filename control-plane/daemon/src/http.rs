@@ -305,6 +305,8 @@ async fn xmpp_websocket(
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .on_upgrade(move |socket| connections::serve(socket, connection, query, public.signaling))
 }
 
@@ -382,6 +384,12 @@ const SUBPROTOCOL: &str = "xmpp";
 
 /// A stanza is at most as long as the parser takes; this stops a frame before it is in memory.
 const FRAME_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Bytes read at once: most frames of clients are below, and each connection holds this much. The default is 32 times that.
+const READ_BUFFER_BYTES: usize = 4 * 1_024;
+
+/// Bytes gathered before they are written; a join brings hundreds of frames at once.
+const WRITE_BUFFER_BYTES: usize = 16 * 1_024;
 
 /// RFC 8841 §6.1; the same as on a data channel.
 const CHANNEL_MESSAGE_BYTES_MAX: usize = 64 * 1_024;

@@ -27,6 +27,7 @@ mod inherited;
 mod limiter;
 mod log;
 mod metrics_page;
+mod outbox;
 mod pace;
 mod private_http;
 mod refusals;

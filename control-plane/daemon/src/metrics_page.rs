@@ -69,7 +69,13 @@ impl Numbers {
             sample.signaling.sessions as f64,
         )?;
         gauge(encoder, "rooms", "Rooms", sample.signaling.rooms as f64)?;
-        gauge(encoder, "occupants", "Participants of all rooms", sample.signaling.occupants as f64)
+        gauge(encoder, "occupants", "Participants of all rooms", sample.signaling.occupants as f64)?;
+        counter(
+            encoder,
+            "stanzas_refused",
+            "Stanzas of clients that were answered with an error",
+            sample.signaling.refused,
+        )
     }
 
     fn control_plane(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -17,8 +17,8 @@ use xmpp::streams::Query;
 use xmpp::{ConnectionId, Streams, streams};
 
 use crate::channels::{ChannelId, Channels, Route, ToChannel};
-use crate::connections::ToConnection;
 use crate::handshake::Threads;
+use crate::outbox::{Outbox, ToConnection};
 use crate::refusals::Reason;
 use crate::status::{Rates, Sample, Seat, Status, WorkerSample};
 use crate::wake::WakeUp;
@@ -26,12 +26,7 @@ use crate::wake::WakeUp;
 /// What the loop is told.
 pub(crate) enum Message {
     /// An XMPP WebSocket opened.
-    Connected {
-        connection: ConnectionId,
-        query: Query,
-        sender: mpsc::Sender<ToConnection>,
-        accepted: oneshot::Sender<bool>,
-    },
+    Connected { connection: ConnectionId, query: Query, sender: Outbox, accepted: oneshot::Sender<bool> },
     /// A text frame came in.
     Frame { connection: ConnectionId, text: String },
     /// The socket is gone.
@@ -118,7 +113,7 @@ pub(crate) struct SignalingLoop {
     signaling: Signaling,
     media: Option<MediaPlane>,
     handshakes: Option<Threads>,
-    connections: HashMap<ConnectionId, mpsc::Sender<ToConnection>>,
+    connections: HashMap<ConnectionId, Outbox>,
     sessions: HashSet<SessionId>,
     channels: Channels,
     requests: HashMap<u64, oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>>,
@@ -356,7 +351,7 @@ impl SignalingLoop {
         match output {
             streams::Output::Frame { connection, text } => {
                 let Some(sender) = self.connections.get(&connection) else { return };
-                if sender.try_send(ToConnection::Frame(text)).is_err() {
+                if sender.send(ToConnection::Frame(text)).is_err() {
                     // It does not read, or is gone: dropping the sender ends its task. The session may be resumed.
                     self.connections.remove(&connection);
                     self.streams.lost(connection, now);
@@ -364,7 +359,7 @@ impl SignalingLoop {
             }
             streams::Output::Close { connection } => {
                 if let Some(sender) = self.connections.remove(&connection) {
-                    let _ = sender.try_send(ToConnection::Close);
+                    let _ = sender.send(ToConnection::Close);
                 }
             }
             streams::Output::SessionOpened { session, jid, query_room } => {
@@ -387,6 +382,7 @@ impl SignalingLoop {
     fn signaling_output(&mut self, output: signaling::Output, now: Timestamp) {
         match output {
             signaling::Output::Stanza { session, stanza } => self.streams.deliver(session, &stanza),
+            signaling::Output::Copy { session, text } => self.streams.deliver(session, text),
             signaling::Output::CloseSession { session, condition } => {
                 self.streams.close_session(session, condition, now);
             }

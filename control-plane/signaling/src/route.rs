@@ -9,7 +9,7 @@ use contract::{Command, Duration, EndpointId, Report, Timestamp};
 pub use xmpp::SessionId;
 use xmpp::credentials::Credentials;
 use xmpp::jid::{BareJid, FullJid};
-use xmpp::{Element, ns};
+use xmpp::{Element, Text, ns};
 
 use crate::admission::TokenRules;
 use crate::association;
@@ -134,6 +134,13 @@ pub enum Output {
         /// What.
         stanza: Element,
     },
+    /// Deliver a stanza that many get.
+    Copy {
+        /// To whom.
+        session: SessionId,
+        /// What.
+        text: Text,
+    },
     /// End a session with a stream error.
     CloseSession {
         /// Whose.
@@ -163,6 +170,8 @@ pub struct Snapshot {
     pub rooms: usize,
     /// Occupants of all rooms, focus occupants not counted.
     pub occupants: usize,
+    /// Stanzas that were answered with an error so far.
+    pub refused: u64,
 }
 
 /// Sessions, rooms and the focus.
@@ -327,6 +336,7 @@ impl Signaling {
             sessions: self.sessions.len(),
             rooms: self.rooms.len(),
             occupants: self.rooms.values().map(Room::participant_count).sum(),
+            refused: self.refusals.values().sum(),
         }
     }
 
@@ -402,6 +412,9 @@ impl Signaling {
             match output {
                 room::Output::Stanza { session, stanza } => {
                     self.outputs.push_back(Output::Stanza { session, stanza });
+                }
+                room::Output::Copy { session, text } => {
+                    self.outputs.push_back(Output::Copy { session, text });
                 }
                 room::Output::Refused { session, stanza } => {
                     self.count_refusal(&stanza);

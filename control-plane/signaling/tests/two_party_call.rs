@@ -68,6 +68,10 @@ impl Server {
                     answers.extend(answer(session, &stanza));
                     self.inboxes[session.0 as usize].push(stanza);
                 }
+                Output::Copy { session, text } => {
+                    let stanza = xmpp::parse(&text.to_string()).expect("well-formed");
+                    self.inboxes[session.0 as usize].push(stanza);
+                }
                 Output::Command(command) => {
                     if let Command::CreateEndpoint(spec) = &command {
                         let transport = LocalTransport {

@@ -164,12 +164,12 @@ impl Element {
         std::mem::take(&mut self.children)
     }
 
-    /// Appends this element's text, as one self-contained document, to `out`.
-    pub fn write(&self, out: &mut String) {
-        self.write_under(None, out);
+    /// Appends this element's text, as one self-contained document, to `out`. Where its start tag's attributes end there.
+    pub fn write(&self, out: &mut String) -> usize {
+        self.write_under(None, out)
     }
 
-    fn write_under(&self, parent: Option<&Element>, out: &mut String) {
+    fn write_under(&self, parent: Option<&Element>, out: &mut String) -> usize {
         let prefix = if self.ns == ns::STREAM { "stream:" } else { "" };
         out.push('<');
         out.push_str(prefix);
@@ -186,14 +186,17 @@ impl Element {
             escape_attribute(value, out);
             out.push('\'');
         }
+        let attributes_end = out.len();
         if self.children.is_empty() {
             out.push_str("/>");
-            return;
+            return attributes_end;
         }
         out.push('>');
         for child in &self.children {
             match child {
-                Node::Element(child) => child.write_under(Some(self), out),
+                Node::Element(child) => {
+                    child.write_under(Some(self), out);
+                }
                 Node::Text(text) => escape_text(text, out),
             }
         }
@@ -201,6 +204,7 @@ impl Element {
         out.push_str(prefix);
         out.push_str(&self.name);
         out.push('>');
+        attributes_end
     }
 }
 
@@ -237,7 +241,7 @@ pub fn is_xml_char(c: char) -> bool {
 
 /// Line ends and tabs are written as references in attributes because a reader turns them into spaces; a carriage
 /// return is written as one everywhere because a reader turns it into a line feed.
-fn escape_attribute(value: &str, out: &mut String) {
+pub(crate) fn escape_attribute(value: &str, out: &mut String) {
     let reference = |c| match c {
         '\n' => Some("&#10;"),
         '\t' => Some("&#9;"),

@@ -16,6 +16,7 @@ pub mod scram;
 pub mod stanza;
 pub mod stream_management;
 pub mod streams;
+pub mod text;
 pub mod uuid;
 pub mod websocket;
 
@@ -32,3 +33,4 @@ pub fn base64(bytes: &[u8]) -> String {
 pub use element::{Element, Node};
 pub use parse::{ParseError, parse, parse_within};
 pub use streams::{ConnectionId, SessionId, Streams};
+pub use text::{Recipient, Shared, Text};

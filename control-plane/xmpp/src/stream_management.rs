@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use crate::{Element, ns};
+use crate::{Element, Text, ns};
 
-/// Stanzas kept for a client that has not confirmed them.
-pub const UNACKED_STANZAS_MAX: usize = 256;
-/// Bytes kept for a client that has not confirmed them.
+/// Stanzas kept for a client that has not confirmed them: a join of a room of a thousand is one burst of that many.
+pub const UNACKED_STANZAS_MAX: usize = 4_096;
+/// Bytes kept for a client that has not confirmed them; what is shared with other clients does not count.
 pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
-/// Stanzas after which the client is asked for its count.
-pub const REQUEST_EVERY: u32 = 5;
+/// Stanzas after which the client is asked for its count. In a large room each join is a stanza for everybody, and each
+/// request and answer costs as much as a stanza.
+pub const REQUEST_EVERY: u32 = 20;
 
 /// The client confirmed what was never sent, or asks for what is no longer kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +27,7 @@ pub struct Management {
     received: u32,
     acknowledged: u32,
     forgotten: u32,
-    unacked: VecDeque<String>,
+    unacked: VecDeque<Text>,
     bytes: usize,
     unasked: u32,
     is_asked: bool,
@@ -59,12 +60,12 @@ impl Management {
 
     /// Counts and keeps a stanza to the client. True when the client is to be asked for its count, which it is after
     /// [`REQUEST_EVERY`] stanzas, unless its answer to the last request is still to come.
-    pub fn sent(&mut self, stanza: String) -> bool {
-        self.bytes += stanza.len();
+    pub fn sent(&mut self, stanza: Text) -> bool {
+        self.bytes += stanza.own_bytes();
         self.unacked.push_back(stanza);
         while self.unacked.len() > UNACKED_STANZAS_MAX || self.bytes > UNACKED_BYTES_MAX {
             let Some(oldest) = self.unacked.pop_front() else { break };
-            self.bytes -= oldest.len();
+            self.bytes -= oldest.own_bytes();
             self.forgotten = self.forgotten.wrapping_add(1);
         }
         self.unasked = self.unasked.saturating_add(1);
@@ -86,7 +87,7 @@ impl Management {
             if self.forgotten > 0 {
                 self.forgotten -= 1;
             } else if let Some(stanza) = self.unacked.pop_front() {
-                self.bytes -= stanza.len();
+                self.bytes -= stanza.own_bytes();
             }
         }
         self.is_asked = false;
@@ -94,14 +95,14 @@ impl Management {
     }
 
     /// The client took up the stream after handling `h` stanzas: what it must be sent again, oldest first.
-    pub fn resume(&mut self, h: u32) -> Result<impl Iterator<Item = &str>, OutOfRange> {
+    pub fn resume(&mut self, h: u32) -> Result<impl Iterator<Item = &Text>, OutOfRange> {
         self.acknowledge(h)?;
         if self.forgotten > 0 {
             return Err(OutOfRange);
         }
         // The resumption is followed by a request.
         (self.is_asked, self.unasked) = (true, 0);
-        Ok(self.unacked.iter().map(String::as_str))
+        Ok(self.unacked.iter())
     }
 
     fn asks(&mut self) -> bool {
@@ -150,28 +151,29 @@ mod tests {
     fn filled(count: u32) -> Management {
         let mut management = Management::new("x".into());
         for i in 0..count {
-            management.sent(i.to_string());
+            management.sent(i.to_string().into());
         }
         management
     }
 
     #[test]
-    fn the_client_is_asked_after_five_stanzas_and_again_once_it_has_answered() {
+    fn the_client_is_asked_after_some_stanzas_and_again_once_it_has_answered() {
         let mut management = Management::new("x".into());
-        let asks: Vec<bool> = (0..12).map(|i| management.sent(i.to_string())).collect();
-        assert_eq!(asks.iter().position(|asks| *asks), Some(4));
+        let many = REQUEST_EVERY + 7;
+        let asks: Vec<bool> = (0..many * 2).map(|i| management.sent(i.to_string().into())).collect();
+        assert_eq!(asks.iter().position(|asks| *asks), Some(REQUEST_EVERY as usize - 1));
         assert_eq!(asks.iter().filter(|asks| **asks).count(), 1, "one request at a time");
-        assert_eq!(management.acknowledge(5), Ok(true), "seven more were sent meanwhile");
-        assert_eq!(management.acknowledge(12), Ok(false));
-        let asks: Vec<bool> = (0..5).map(|i| management.sent(i.to_string())).collect();
-        assert_eq!(asks, [false, false, false, false, true]);
+        assert_eq!(management.acknowledge(REQUEST_EVERY), Ok(true), "more than that were sent meanwhile");
+        assert_eq!(management.acknowledge(many * 2), Ok(false));
+        let asks: Vec<bool> = (0..REQUEST_EVERY).map(|i| management.sent(i.to_string().into())).collect();
+        assert_eq!(asks.iter().position(|asks| *asks), Some(REQUEST_EVERY as usize - 1));
     }
 
     #[test]
     fn an_acknowledgement_releases_what_it_covers() {
         let mut management = filled(7);
         management.acknowledge(5).expect("five were sent");
-        assert_eq!(management.resume(6).expect("six were sent").collect::<Vec<_>>(), ["6"]);
+        assert_eq!(management.resume(6).expect("six were sent").collect::<Vec<_>>(), [&Text::from("6")]);
     }
 
     #[test]
@@ -188,7 +190,7 @@ mod tests {
         assert!(filled(count).resume(2).is_err());
         assert_eq!(filled(count).resume(3).expect("all kept").count(), UNACKED_STANZAS_MAX);
         let mut management = filled(1);
-        management.sent("y".repeat(UNACKED_BYTES_MAX));
+        management.sent("y".repeat(UNACKED_BYTES_MAX).into());
         assert!(management.resume(0).is_err());
         assert!(management.bytes <= UNACKED_BYTES_MAX);
     }
@@ -200,6 +202,6 @@ mod tests {
         management.sent("a".into());
         management.sent("b".into());
         management.acknowledge(0).expect("one more after the wrap");
-        assert_eq!(management.unacked, ["b"]);
+        assert_eq!(management.unacked, [Text::from("b")]);
     }
 }

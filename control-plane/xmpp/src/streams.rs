@@ -11,12 +11,12 @@ use std::sync::Arc;
 use contract::{Duration, Timestamp};
 use jid::{BareJid, FullJid};
 
-use crate::Element;
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;
 use crate::credentials::{Credentials, Entrance, Host, SignIn, Token};
 use crate::stream_management::{self, Management};
 use crate::websocket::{Counts, Event, Framing, Identity, Logins, Stream};
+use crate::{Element, Text};
 
 /// A socket, numbered by the connection layer; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ pub enum Output {
         /// Where.
         connection: ConnectionId,
         /// One element.
-        text: String,
+        text: Text,
     },
     /// Close the socket after everything was sent. [`Streams::lost`] need not be called for it any more.
     Close {
@@ -274,9 +274,9 @@ impl Streams {
     }
 
     /// Sends a stanza to a session, now or when it resumes; nothing happens if the session is over.
-    pub fn deliver(&mut self, session: SessionId, stanza: &Element) {
+    pub fn deliver(&mut self, session: SessionId, stanza: impl Into<Text>) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        let text = stanza.to_string();
+        let text = stanza.into();
         let ask = entry.management.as_mut().is_some_and(|management| management.sent(text.clone()));
         let Some(connection) = entry.connection else { return };
         self.send(connection, text);
@@ -472,7 +472,7 @@ impl Streams {
         };
         let replay = entry.management.as_mut().zip(count(element)).and_then(|(management, h)| {
             let handled = management.handled();
-            let replay: Vec<String> = management.resume(h).ok()?.map(str::to_owned).collect();
+            let replay: Vec<Text> = management.resume(h).ok()?.cloned().collect();
             Some((handled, replay))
         });
         let old = entry.connection;
@@ -554,8 +554,8 @@ impl Streams {
         self.connections.get(&connection)?.session
     }
 
-    fn send(&mut self, connection: ConnectionId, text: String) {
-        self.outputs.push_back(Output::Frame { connection, text });
+    fn send(&mut self, connection: ConnectionId, text: impl Into<Text>) {
+        self.outputs.push_back(Output::Frame { connection, text: text.into() });
     }
 
     /// 128 random bits as `[A-Za-z0-9_-]`: clients copy resumption ids into URLs unencoded.

@@ -63,6 +63,7 @@ impl Room {
                 at += 1;
                 continue;
             }
+            occupant.shown.take();
             let is_seen = occupant.affiliation.role() != affiliation.role();
             occupant.affiliation = affiliation;
             if affiliation == Affiliation::Outcast {

@@ -62,6 +62,7 @@ impl Room {
             for occupant in &mut self.occupants {
                 if occupant.affiliation == Affiliation::None {
                     occupant.affiliation = Affiliation::Member;
+                    occupant.shown.take();
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Chat, JSON messages and the subject (XEP-0045 §7.4, §7.5 and §8.1).
 
 use serde_json::Value;
-use xmpp::{Element, ns};
+use xmpp::{Element, Shared, ns};
 
-use super::presence::send;
+use super::presence::{copy, send};
 use super::{Clock, Kind, Occupant, Output, Room, Sender, is_too_large, refuse};
 use crate::stanza_error::Refusal;
 
@@ -69,12 +69,14 @@ impl Room {
     fn broadcast_from(&self, nick: &str, message: &Element, out: &mut Vec<Output>) {
         let Some(from) = self.occupant(nick) else { return };
         let hearing = self.occupants.iter().filter(|occupant| self.hears(occupant, from));
-        hearing.for_each(|occupant| send(occupant, message.clone(), out));
+        let shared = Shared::of(message);
+        hearing.for_each(|occupant| copy(occupant, &shared, out));
     }
 
     /// Sends `message` to everybody.
     pub(crate) fn broadcast(&self, message: &Element, out: &mut Vec<Output>) {
-        self.occupants.iter().for_each(|occupant| send(occupant, message.clone(), out));
+        let shared = Shared::of(message);
+        self.occupants.iter().for_each(|occupant| copy(occupant, &shared, out));
     }
 
     /// The server says `subject` for the room, as in breakout rooms, whose name it is.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use contract::Timestamp;
 use serde_json::Value;
 use xmpp::jid::{BareJid, FullJid};
-use xmpp::{Element, SessionId, ns};
+use xmpp::{Element, SessionId, Text, ns};
 
 use crate::domains::Domains;
 use crate::services::av_moderation::AvModeration;
@@ -50,6 +50,13 @@ pub enum Output {
         session: SessionId,
         /// What, with addresses.
         stanza: Element,
+    },
+    /// Deliver a stanza that many get.
+    Copy {
+        /// To whom.
+        session: SessionId,
+        /// What.
+        text: Text,
     },
     /// Deliver the answer to a stanza that was refused.
     Refused {
@@ -247,13 +254,8 @@ impl Room {
         if self.occupant(FOCUS_NICK).is_some() {
             return;
         }
-        let focus = Occupant {
-            nick: FOCUS_NICK.to_owned(),
-            jid,
-            session: None,
-            presence: Element::new("presence", ns::JABBER_CLIENT),
-            affiliation: Affiliation::Owner,
-        };
+        let presence = Element::new("presence", ns::JABBER_CLIENT);
+        let focus = Occupant::new(FOCUS_NICK.to_owned(), jid, None, presence, Affiliation::Owner);
         self.occupants.insert(0, focus);
         while let Some(Waiting { session, jid, presence }) = self.waiting.pop_front() {
             self.presence(Sender { session, jid: &jid }, &presence, clock, out);

@@ -1,7 +1,9 @@
 //! Who is in a room, and with which rights (XEP-0045 §5).
 
+use std::sync::OnceLock;
+
 use xmpp::jid::FullJid;
-use xmpp::{Element, SessionId, ns};
+use xmpp::{Element, Recipient, SessionId, Shared, ns};
 
 /// What someone is to a room, in it or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,9 +73,25 @@ pub struct Occupant {
     pub presence: Element,
     /// What it is to the room.
     pub affiliation: Affiliation,
+    /// Its address in what everybody gets.
+    pub(super) recipient: Recipient,
+    /// Its presence as others are shown it, once it was written. Forgotten with each change.
+    pub(super) shown: OnceLock<Shared>,
 }
 
 impl Occupant {
+    /// Somebody with this nickname and address.
+    pub(super) fn new(
+        nick: String,
+        jid: FullJid,
+        session: Option<SessionId>,
+        presence: Element,
+        affiliation: Affiliation,
+    ) -> Occupant {
+        let recipient = Recipient::new(jid.as_str());
+        Occupant { nick, jid, session, presence, affiliation, recipient, shown: OnceLock::new() }
+    }
+
     /// Whether it may act on others.
     pub fn is_moderator(&self) -> bool {
         self.affiliation.is_moderator()

@@ -1,6 +1,6 @@
 //! Joining, updating presence and leaving (XEP-0045 §7).
 
-use xmpp::{Element, SessionId, ns};
+use xmpp::{Element, SessionId, Shared, ns};
 
 use super::occupant::{is_nick, sanitized};
 use super::{
@@ -22,6 +22,13 @@ pub(super) struct Notice<'a> {
     pub(super) actor: Option<&'a str>,
     /// Why.
     pub(super) reason: Option<&'a str>,
+}
+
+impl Notice<'_> {
+    /// Whether others see nothing but the occupant's state.
+    fn is_plain(&self) -> bool {
+        !self.leaves && self.statuses.is_empty() && self.actor.is_none() && self.reason.is_none()
+    }
 }
 
 impl Room {
@@ -103,18 +110,30 @@ impl Room {
     }
 
     /// Tells everybody the present state of the occupant at `at`.
-    pub(super) fn announce(&self, at: usize, out: &mut Vec<Output>) {
+    pub(super) fn announce(&mut self, at: usize, out: &mut Vec<Output>) {
+        if let Some(occupant) = self.occupants.get_mut(at) {
+            occupant.shown.take();
+        }
         if let Some(occupant) = self.occupants.get(at) {
             self.tell(occupant, Notice::default(), out);
         }
     }
 
+    /// The presence of `occupant` as others are shown it while it is in the room: written once for all of them.
+    fn shown<'a>(&self, occupant: &'a Occupant) -> &'a Shared {
+        occupant.shown.get_or_init(|| Shared::of(&self.presence_of(occupant, Notice::default(), &[])))
+    }
+
     /// Tells everybody about `occupant`, itself last.
     pub(super) fn tell(&self, occupant: &Occupant, notice: Notice<'_>, out: &mut Vec<Output>) {
-        let presence = self.presence_of(occupant, notice, notice.statuses);
+        let shown = if notice.is_plain() {
+            self.shown(occupant).clone()
+        } else {
+            Shared::of(&self.presence_of(occupant, notice, notice.statuses))
+        };
         let others = self.occupants.iter().filter(|other| other.nick != occupant.nick);
         for other in others.filter(|other| self.sees(other, occupant)) {
-            send(other, presence.clone(), out);
+            copy(other, &shown, out);
         }
         let statuses: Vec<u16> =
             notice.own_statuses.iter().chain(notice.statuses).copied().chain([SELF]).collect();
@@ -189,11 +208,9 @@ impl Room {
         if is_too_large(&presence) {
             return Err(Refusal::TooLarge);
         }
-        let newcomer =
-            Occupant { nick, jid: sender.jid.clone(), session: Some(sender.session), presence, affiliation };
+        let newcomer = Occupant::new(nick, sender.jid.clone(), Some(sender.session), presence, affiliation);
         for other in self.occupants.iter().filter(|other| self.sees(&newcomer, other)) {
-            let presence = self.presence_of(other, Notice::default(), &[]);
-            send(&newcomer, presence, out);
+            copy(&newcomer, self.shown(other), out);
         }
         self.tell_metadata(&newcomer, out);
         self.tell(&newcomer, Notice { own_statuses: &[NON_ANONYMOUS], ..Notice::default() }, out);
@@ -250,6 +267,13 @@ impl Room {
                 .with(Element::new("subject", ns::JABBER_CLIENT))
         });
         send(newcomer, subject, out);
+    }
+}
+
+/// Sends `occupant` its copy of what many get; nothing happens for the focus.
+pub(super) fn copy(occupant: &Occupant, shared: &Shared, out: &mut Vec<Output>) {
+    if let Some(session) = occupant.session {
+        out.push(Output::Copy { session, text: shared.to(&occupant.recipient) });
     }
 }
 

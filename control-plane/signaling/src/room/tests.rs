@@ -89,6 +89,7 @@ fn join(name: &str, children: &str) -> String {
 fn lines(out: Vec<Output>) -> Vec<String> {
     let line = |output| match output {
         Output::Stanza { session, stanza } => format!("{} < {stanza}", NAMES[session.0 as usize]),
+        Output::Copy { session, text } => format!("{} < {text}", NAMES[session.0 as usize]),
         Output::Refused { session, stanza } => {
             format!("{} < {}", NAMES[session.0 as usize], without_text(stanza))
         }

@@ -244,6 +244,7 @@ impl World {
             let Some(output) = self.signaling.poll_output() else { return };
             match output {
                 Output::Stanza { session, stanza } => self.streams.deliver(session, &stanza),
+                Output::Copy { session, text } => self.streams.deliver(session, text),
                 Output::CloseSession { session, condition } => {
                     self.streams.close_session(session, condition, self.now);
                 }
@@ -256,6 +257,7 @@ impl World {
     fn streams_said(&mut self, output: streams::Output) {
         match output {
             streams::Output::Frame { connection, text } => {
+                let text = String::from(text);
                 let Some(client) = self.at(connection) else { return };
                 let is_stanza =
                     ["<iq ", "<message ", "<presence "].iter().any(|start| text.starts_with(start));

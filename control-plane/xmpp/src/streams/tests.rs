@@ -26,7 +26,7 @@ fn outputs(streams: &mut Streams) -> Vec<Output> {
 
 fn frames(streams: &mut Streams) -> Vec<String> {
     let frame = |output| match output {
-        Output::Frame { text, .. } => Some(text),
+        Output::Frame { text, .. } => Some(text.into()),
         _ => None,
     };
     outputs(streams).into_iter().filter_map(frame).collect()
@@ -118,13 +118,14 @@ fn counts_are_exchanged() {
     assert_eq!(outputs(&mut streams).len(), 3);
     streams.frame(ConnectionId(1), "<r xmlns='urn:xmpp:sm:3'/>", at(0));
     assert_eq!(frames(&mut streams), ["<a xmlns='urn:xmpp:sm:3' h='3'/>"]);
-    for i in 0..5 {
+    for i in 0..stream_management::REQUEST_EVERY {
         streams.deliver(session, &message(&i.to_string()));
     }
     let sent = frames(&mut streams);
-    assert_eq!(sent.len(), 6);
+    assert_eq!(sent.len(), stream_management::REQUEST_EVERY as usize + 1);
     assert_eq!(sent.last().map(String::as_str), Some("<r xmlns='urn:xmpp:sm:3'/>"));
-    streams.frame(ConnectionId(1), "<a xmlns='urn:xmpp:sm:3' h='5'/>", at(0));
+    let count = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", stream_management::REQUEST_EVERY);
+    streams.frame(ConnectionId(1), &count, at(0));
     assert_eq!(outputs(&mut streams), []);
 }
 
@@ -296,7 +297,9 @@ fn who_does_not_open_or_bind_in_time_is_closed_whatever_it_sends() {
     streams.handle_timeout(at(30));
     let out = outputs(&mut streams);
     assert!(out.contains(&Output::Close { connection: ConnectionId(2) }));
-    assert!(matches!(out.first(), Some(Output::Frame { text, .. }) if text.contains("<connection-timeout ")));
+    assert!(
+        matches!(out.first(), Some(Output::Frame { text, .. }) if text.to_string().contains("<connection-timeout "))
+    );
     assert_eq!(streams.poll_timeout(), Timestamp::NEVER);
 }
 

@@ -1,0 +1,216 @@
+//! What a join costs in a large room: clients join one after the other at a fixed rate and stay; the server's CPU time,
+//! read from the kernel, is divided by the joins.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use serde_json::{Value, json};
+
+mod client;
+
+use client::{Client, Joined};
+
+/// Joins one room of a running server at a rate, in steps.
+#[derive(Parser, Debug)]
+struct Options {
+    /// Process id of the server.
+    #[arg(long)]
+    pid: u32,
+    /// Its plain HTTP address.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    address: String,
+    /// Its `xmpp.domain`.
+    #[arg(long, default_value = "meet.sluice")]
+    domain: String,
+    /// Room.
+    #[arg(long, default_value = "bench")]
+    room: String,
+    /// Occupants at the end of each step.
+    #[arg(long, value_delimiter = ',', default_value = "50,100,200,400")]
+    steps: Vec<usize>,
+    /// Joins per second.
+    #[arg(long, default_value_t = 20.0)]
+    rate: f64,
+    /// Where to write the result as JSON.
+    #[arg(long)]
+    json: Option<String>,
+}
+
+/// What the kernel knows of the server.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    /// Of all threads together.
+    cpu: Duration,
+    /// Of the signalling thread.
+    signalling: Duration,
+    /// Resident bytes.
+    memory: u64,
+}
+
+/// What one step showed.
+#[derive(Debug)]
+struct Step {
+    occupants: usize,
+    joins: usize,
+    failures: usize,
+    wall: Duration,
+    cpu: Duration,
+    signalling: Duration,
+    memory: u64,
+    initiate_ms: Vec<u128>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let idle = usage(options.pid)?;
+    let mut steps = Vec::new();
+    let mut before = 0;
+    let mut staying = Vec::new();
+    for occupants in &options.steps {
+        let step = step(&options, *occupants, occupants.saturating_sub(before), &mut staying).await?;
+        print_step(&step, &idle, steps.is_empty());
+        steps.push(step);
+        before = *occupants;
+    }
+    if let Some(path) = &options.json {
+        let told: Vec<Value> = steps.iter().map(|step| told(step, &idle)).collect();
+        std::fs::write(path, serde_json::to_string_pretty(&json!({ "rate": options.rate, "steps": told }))?)?;
+    }
+    Ok(())
+}
+
+/// Lets `joins` clients in at the rate; they stay behind in tasks of their own.
+async fn step(
+    options: &Options,
+    occupants: usize,
+    joins: usize,
+    staying: &mut Vec<tokio::task::JoinHandle<()>>,
+) -> Result<Step> {
+    let (before, began) = (usage(options.pid)?, Instant::now());
+    let (sender, mut results) = tokio::sync::mpsc::unbounded_channel::<Option<Joined>>();
+    for number in 0..joins {
+        let due = began + Duration::from_secs_f64(number as f64 / options.rate);
+        tokio::time::sleep_until(due.into()).await;
+        let (address, domain, room) = (options.address.clone(), options.domain.clone(), options.room.clone());
+        let sender = sender.clone();
+        staying.push(tokio::spawn(async move {
+            let mut client = match Client::open(&address, &domain, &room).await {
+                Ok(client) => client,
+                Err(error) => {
+                    eprintln!("open: {error:#}");
+                    let _ = sender.send(None);
+                    return;
+                }
+            };
+            match client.join(&domain).await {
+                Ok(joined) => {
+                    let _ = sender.send(Some(joined));
+                    drop(sender);
+                    let _ = client.stay(Instant::now() + STAY).await;
+                }
+                Err(error) => {
+                    eprintln!("join: {error:#}");
+                    let _ = sender.send(None);
+                }
+            }
+        }));
+    }
+    drop(sender);
+    let mut initiate_ms = Vec::new();
+    let mut failures = 0;
+    while let Some(result) = results.recv().await {
+        match result {
+            Some(joined) => initiate_ms.push(joined.to_initiate.as_millis()),
+            None => failures += 1,
+        }
+    }
+    let (wall, after) = (began.elapsed(), usage(options.pid)?);
+    initiate_ms.sort_unstable();
+    Ok(Step {
+        occupants,
+        joins,
+        failures,
+        wall,
+        cpu: after.cpu.saturating_sub(before.cpu),
+        signalling: after.signalling.saturating_sub(before.signalling),
+        memory: after.memory,
+        initiate_ms,
+    })
+}
+
+fn percentile(sorted: &[u128], share: f64) -> u128 {
+    let at = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(at.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+fn told(step: &Step, idle: &Usage) -> Value {
+    let joins = step.joins.max(1) as f64;
+    let people = step.occupants.max(1) as u64;
+    json!({
+        "occupants": step.occupants, "joins": step.joins, "failures": step.failures,
+        "seconds": step.wall.as_secs_f64(),
+        "cpu_us_per_join": step.cpu.as_micros() as f64 / joins,
+        "signalling_us_per_join": step.signalling.as_micros() as f64 / joins,
+        "cpu_share_of_a_core": step.cpu.as_secs_f64() / step.wall.as_secs_f64(),
+        "signalling_share_of_a_core": step.signalling.as_secs_f64() / step.wall.as_secs_f64(),
+        "initiate_ms_p50": percentile(&step.initiate_ms, 0.5),
+        "initiate_ms_p99": percentile(&step.initiate_ms, 0.99),
+        "bytes_per_occupant": step.memory.saturating_sub(idle.memory) / people,
+    })
+}
+
+fn print_step(step: &Step, idle: &Usage, is_first: bool) {
+    if is_first {
+        println!(
+            "occupants  joins  failed  cpu ms/join  signalling ms/join  cpu % of a core  signalling %  initiate p50 ms  p99 ms  kB/occupant"
+        );
+    }
+    let told = told(step, idle);
+    let number = |key: &str| told[key].as_f64().unwrap_or_default();
+    println!(
+        "{:>9}  {:>5}  {:>6}  {:>11.2}  {:>18.2}  {:>15.1}  {:>12.1}  {:>15}  {:>6}  {:>11.1}",
+        step.occupants,
+        step.joins,
+        step.failures,
+        number("cpu_us_per_join") / 1_000.0,
+        number("signalling_us_per_join") / 1_000.0,
+        number("cpu_share_of_a_core") * 100.0,
+        number("signalling_share_of_a_core") * 100.0,
+        number("initiate_ms_p50"),
+        number("initiate_ms_p99"),
+        number("bytes_per_occupant") / 1_024.0,
+    );
+}
+
+/// Reads `/proc`: CPU time of the process and of its thread `signaling`, resident memory.
+fn usage(pid: u32) -> Result<Usage> {
+    let cpu = cpu_time(&format!("/proc/{pid}/stat"))?;
+    let mut signalling = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = thread?.path();
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if name.trim() == "signaling" {
+            signalling = cpu_time(&path.join("stat").to_string_lossy())?;
+        }
+    }
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let resident: u64 = pages.split(' ').nth(1).context("statm")?.parse()?;
+    Ok(Usage { cpu, signalling, memory: resident * PAGE_BYTES })
+}
+
+/// `utime` and `stime` of a `stat` file (proc(5)).
+fn cpu_time(path: &str) -> Result<Duration> {
+    let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+    let (_, rest) = text.rsplit_once(')').context("stat")?;
+    let fields: Vec<u64> = rest.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect();
+    let ticks: u64 = fields.iter().skip(11).take(2).sum();
+    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+}
+
+/// How long clients stay at most after they joined.
+const STAY: Duration = Duration::from_secs(170);
+/// Of Linux on all our architectures.
+const TICKS_PER_SECOND: u64 = 100;
+const PAGE_BYTES: u64 = 4_096;
