@@ -14,13 +14,12 @@ use xmpp::bosh::{Body, Event, RequestId, Session, terminate};
 use xmpp::streams;
 use xmpp::websocket::Framing;
 
-use crate::connections::{FRAMES_BURST, FRAMES_PER_SECOND};
 use crate::entrance::{ConnectionQuery, Peer};
 use crate::http::{Public, origin_allowed};
 use crate::outbox::{ToConnection, Waiting, outbox};
-use crate::pace::Pace;
 use crate::refusals::Reason;
 use crate::signaling_loop::{Clock, Handle, Message};
+use crate::throttle::Throttle;
 
 /// All sessions of the process, by session id.
 #[derive(Clone)]
@@ -179,7 +178,7 @@ struct Task {
 impl Task {
     /// Serves the session until it ends; the place in the table goes with it.
     async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut frames: Waiting, _place: Place) {
-        let mut pace = Pace::new(FRAMES_PER_SECOND, FRAMES_BURST);
+        let mut throttle = Throttle::new();
         let mut asked = 0;
         let mut is_open = true;
         loop {
@@ -196,7 +195,7 @@ impl Task {
                     self.session.handle_timeout(self.clock.now(), &mut events);
                 }
             }
-            if !self.carry_out(events, &mut pace).await {
+            if !self.carry_out(events, &mut throttle).await {
                 break;
             }
         }
@@ -222,7 +221,7 @@ impl Task {
     }
 
     /// False once the session is over.
-    async fn carry_out(&mut self, events: Vec<Event>, pace: &mut Pace) -> bool {
+    async fn carry_out(&mut self, events: Vec<Event>, throttle: &mut Throttle) -> bool {
         for event in events {
             match event {
                 Event::Answer { request, text } => {
@@ -232,9 +231,7 @@ impl Task {
                     }
                 }
                 Event::Frame(text) => {
-                    while !pace.admit(self.clock.now()) {
-                        tokio::time::sleep(pace.delay(self.clock.now())).await;
-                    }
+                    tokio::time::sleep(throttle.take(&text, self.clock.now())).await;
                     let message = Message::Frame { connection: self.connection, text };
                     if self.signaling.send(message).await.is_err() {
                         return false;

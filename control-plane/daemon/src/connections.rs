@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
+use contract::Timestamp;
 use futures_util::SinkExt;
 use tokio::sync::oneshot;
 use xmpp::streams::Query;
@@ -10,8 +11,8 @@ use xmpp::{ConnectionId, Text};
 
 use crate::channels::{CLOSE_NORMAL, CLOSE_TRY_LATER, CLOSE_UNSUPPORTED, SEND_WITHIN, close_frame};
 use crate::outbox::{ToConnection, Waiting, outbox};
-use crate::pace::Pace;
 use crate::signaling_loop::{Clock, Handle, Message};
+use crate::throttle::Throttle;
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(mut socket: WebSocket, connection: ConnectionId, query: Query, signaling: Handle) {
@@ -39,48 +40,64 @@ async fn pump(
     signaling: &Handle,
 ) -> bool {
     let clock = Clock::new();
-    let mut pace = Pace::new(FRAMES_PER_SECOND, FRAMES_BURST);
+    let mut throttle = Throttle::new();
+    // A frame that came too early, and when its time comes; until then nothing more is read.
+    let mut early: Option<(String, Timestamp)> = None;
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
+        let due = early.as_ref().map_or(Timestamp::NEVER, |(_, due)| *due);
         tokio::select! {
-                   received = socket.recv() => match received {
-                       Some(Ok(WsMessage::Text(text))) => {
-                           let text = text.as_str().to_owned();
-        while !pace.admit(clock.now()) { tokio::time::sleep(pace.delay(clock.now())).await; }
-                           if signaling.send(Message::Frame { connection, text }).await.is_err() {
-                               return false;
-                           }
-                       }
-                       Some(Ok(WsMessage::Binary(_))) => {
-                           let _ = socket.send(close_frame(CLOSE_UNSUPPORTED, "text only")).await;
-                           return false;
-                       }
-                       Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return false,
-                       Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {}
-                   },
-                   frame = frames.recv() => {
-                       let Some(ToConnection::Frame(text)) = frame else {
-                           // Closed by the stream, or dropped because the client did not read.
-                           let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
-                           return true;
-                       };
-                       match tokio::time::timeout(SEND_WITHIN, send(socket, text, frames)).await {
-                           Ok(Ok(false)) => {}
-                           Ok(Ok(true)) => {
-                               let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
-                               return true;
-                           }
-                           Ok(Err(_)) | Err(_) => return false,
-                       }
-                   }
-                   _ = ping.tick() => {
-                       let sent = tokio::time::timeout(SEND_WITHIN, socket.send(WsMessage::Ping(Default::default()))).await;
-                       if !matches!(sent, Ok(Ok(()))) {
-                           return false;
-                       }
-                   }
-               }
+            received = socket.recv(), if early.is_none() => match received {
+                Some(Ok(WsMessage::Text(text))) => {
+                    let (text, now) = (text.as_str().to_owned(), clock.now());
+                    let wait = throttle.take(&text, now);
+                    if !wait.is_zero() {
+                        early = Some((text, now.after(wait)));
+                    } else if signaling.send(Message::Frame { connection, text }).await.is_err() {
+                        return false;
+                    }
+                }
+                Some(Ok(WsMessage::Binary(_))) => {
+                    let _ = socket.send(close_frame(CLOSE_UNSUPPORTED, "text only")).await;
+                    return false;
+                }
+                Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return false,
+                Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {}
+            },
+            () = clock.sleep_until(due) => {
+                let Some((text, _)) = early.take() else { continue };
+                if signaling.send(Message::Frame { connection, text }).await.is_err() {
+                    return false;
+                }
+            }
+            frame = frames.recv() => {
+                let Some(ToConnection::Frame(text)) = frame else {
+                    // Closed by the stream, or dropped because the client did not read.
+                    close(socket).await;
+                    return true;
+                };
+                match tokio::time::timeout(SEND_WITHIN, send(socket, text, frames)).await {
+                    Ok(Ok(false)) => {}
+                    Ok(Ok(true)) => {
+                        close(socket).await;
+                        return true;
+                    }
+                    Ok(Err(_)) | Err(_) => return false,
+                }
+            }
+            _ = ping.tick() => {
+                let sent = socket.send(WsMessage::Ping(Default::default()));
+                if !matches!(tokio::time::timeout(SEND_WITHIN, sent).await, Ok(Ok(()))) {
+                    return false;
+                }
+            }
+        }
     }
+}
+
+/// Says that nothing more comes, if the client still listens.
+async fn close(socket: &mut WebSocket) {
+    let _ = tokio::time::timeout(SEND_WITHIN, socket.send(close_frame(CLOSE_NORMAL, ""))).await;
 }
 
 /// Sends a frame and what waits behind it in as few writes as possible. True if the stream is over.
@@ -101,10 +118,6 @@ async fn send(socket: &mut WebSocket, first: Text, frames: &mut Waiting) -> Resu
 
 /// Frames sent before the other direction has its turn.
 const FRAMES_AT_ONCE_MAX: usize = 64;
-
-/// Frames of one client: joining takes some twenty at once. A client that sends more is read more slowly.
-pub(crate) const FRAMES_PER_SECOND: u64 = 100;
-pub(crate) const FRAMES_BURST: u64 = 400;
 
 /// Keeps proxies from closing a quiet connection.
 const PING_EVERY: Duration = Duration::from_secs(30);

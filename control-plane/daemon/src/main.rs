@@ -38,6 +38,7 @@ mod signaling_loop;
 mod stats_page;
 mod status;
 mod supervise;
+mod throttle;
 mod tls;
 mod token;
 mod top;

@@ -28,9 +28,20 @@ impl Pace {
     /// How long the next event has to wait.
     pub(crate) fn delay(&mut self, now: Timestamp) -> Duration {
         let passed = u64::try_from(now.since(self.last).as_micros()).unwrap_or(u64::MAX);
-        self.last = now;
+        self.last = self.last.max(now);
         self.credit_us = self.credit_us.saturating_add(passed).min(self.full_us);
         Duration::from_micros(self.cost_us.saturating_sub(self.credit_us))
+    }
+
+    /// Takes `count` events now, come what may: how long they have to wait.
+    pub(crate) fn take(&mut self, count: u64, now: Timestamp) -> Duration {
+        let _ = self.delay(now);
+        let cost_us = self.cost_us.saturating_mul(count);
+        let wait = Duration::from_micros(cost_us.saturating_sub(self.credit_us));
+        self.credit_us = self.credit_us.saturating_sub(cost_us);
+        // What was missing is earned while they wait.
+        self.last = self.last.max(now).after(wait);
+        wait
     }
 
     fn pay(&mut self) -> bool {
