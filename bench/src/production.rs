@@ -110,6 +110,7 @@ impl<G: Ground> Production<G> {
             cipher: CipherChoice::Fixed(setting.provider),
             sending: setting.sending,
             slots: setting.slots,
+            initial_bandwidth: 1_000_000_000,
             ..worker::Config::default()
         };
         let (media_plane, mut workers) =

@@ -90,6 +90,9 @@ pub(crate) struct Media {
     pub(crate) slots: u32,
     pub(crate) spin_us: u64,
     pub(crate) receiver_budget_bps: u64,
+    pub(crate) initial_bandwidth_bps: u64,
+    /// `None` = everybody is heard.
+    pub(crate) loudest_audio: Option<usize>,
     pub(crate) spread_after: usize,
     pub(crate) handshake_threads: usize,
 }
@@ -327,6 +330,9 @@ fn read_media(reader: &mut Reader<'_>) -> Media {
         slots: reader.integer("media.slots", 1_024..=1_048_576) as u32,
         spin_us: reader.integer("media.spin_us", 0..=1_000_000),
         receiver_budget_bps: reader.integer("media.receiver_budget_bps", 100_000..=10_000_000_000),
+        initial_bandwidth_bps: reader.integer("media.initial_bandwidth_bps", 30_000..=10_000_000_000),
+        loudest_audio: Some(reader.integer("media.loudest_audio", 0..=16) as usize)
+            .filter(|count| *count > 0),
         spread_after: reader.integer("media.spread_after", 1..=100_000) as usize,
         handshake_threads: reader.integer("media.handshake_threads", 1..=16) as usize,
     }

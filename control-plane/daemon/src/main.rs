@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod accounts_file;
+mod bandwidth_queries;
 mod bosh;
 mod candidates;
 mod challenges;

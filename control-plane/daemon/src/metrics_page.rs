@@ -204,9 +204,14 @@ fn workers(encoder: &mut DescriptorEncoder<'_>, sample: &Sample) -> fmt::Result 
         }
     }
     type Reading = fn(&Statistics) -> u64;
-    let gauges: [(&str, &str, Reading); 4] = [
+    let gauges: [(&str, &str, Reading); 5] = [
         ("worker_endpoints", "Endpoints seated", |statistics| statistics.endpoints),
         ("worker_conferences", "Conferences with an endpoint here", |statistics| statistics.conferences),
+        (
+            "worker_shedding",
+            "What the worker gives up for want of time: 1 and 2 frame rates, 3 and 4 thumbnails, 5 the stage's size",
+            |statistics| statistics.shedding,
+        ),
         ("worker_slots_held", "Packet slots in use", |statistics| statistics.slots_held),
         ("worker_slots", "Packet slots in all", |statistics| statistics.slots),
     ];

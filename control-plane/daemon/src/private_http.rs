@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -62,8 +62,26 @@ async fn statistics(State(status): State<Arc<Status>>) -> Json<Value> {
     Json(stats_page::page(&status))
 }
 
-/// State for people, without names, addresses or secrets.
-async fn debug(State(status): State<Arc<Status>>) -> Json<Value> {
+/// What `/debug` may be asked.
+#[derive(Debug, serde::Deserialize)]
+struct DebugQuery {
+    /// Only the link to this receiver, by its number in the log.
+    endpoint: Option<u64>,
+}
+
+/// State for people, without names, addresses or secrets; or the bandwidth decisions of one receiver.
+async fn debug(State(status): State<Arc<Status>>, Query(query): Query<DebugQuery>) -> Response {
+    let Some(endpoint) = query.endpoint else { return overview(&status).into_response() };
+    let Some(answer) = status.bandwidth.ask(contract::EndpointId(endpoint)) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many questions wait\n").into_response();
+    };
+    match answer.await {
+        Ok(page) => Json(page).into_response(),
+        Err(_) => (StatusCode::NOT_FOUND, "there is no such endpoint\n").into_response(),
+    }
+}
+
+fn overview(status: &Status) -> Json<Value> {
     let sample = status.sample();
     let workers: Vec<Value> = sample
         .workers

@@ -215,7 +215,11 @@ impl SignalingLoop {
     fn take_reports(&mut self) {
         let now = self.clock.now();
         for _ in 0..REPORTS_MAX {
-            let Some(report) = self.media.as_mut().and_then(MediaPlane::poll_report) else { return };
+            let report = self.media.as_mut().and_then(MediaPlane::poll_report);
+            if let Some(state) = self.media.as_mut().and_then(MediaPlane::take_bandwidth) {
+                self.status.bandwidth.answer(&state);
+            }
+            let Some(report) = report else { return };
             self.note(&report);
             self.signaling.handle(Input::Report(report), now);
             self.settle();
@@ -452,6 +456,7 @@ impl SignalingLoop {
                 .map(|(silent_for, statistics)| WorkerSample { silent_for, statistics: statistics.cloned() })
                 .collect();
             media.request_statistics();
+            self.status.bandwidth.request(|endpoint| media.request_bandwidth(endpoint));
             media.poke();
             workers
         });

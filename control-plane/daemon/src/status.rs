@@ -11,6 +11,7 @@ use contract::session::SrtpProfile;
 use signaling::Snapshot;
 use worker::Statistics;
 
+use crate::bandwidth_queries::BandwidthQueries;
 use crate::ice_tcp::TcpCounters;
 use crate::refusals::Refusals;
 use crate::stats_page::Totals;
@@ -29,6 +30,7 @@ pub(crate) struct Status {
     pub(crate) tcp: TcpCounters,
     pub(crate) tls: TlsCounters,
     pub(crate) totals: Totals,
+    pub(crate) bandwidth: BandwidthQueries,
 }
 
 /// What the signalling loop saw a moment ago; taken once a second.
@@ -131,6 +133,7 @@ impl Status {
             tcp: TcpCounters::default(),
             tls: TlsCounters::default(),
             totals: Totals::default(),
+            bandwidth: BandwidthQueries::default(),
         }
     }
 

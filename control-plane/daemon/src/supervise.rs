@@ -141,6 +141,8 @@ fn start_media(config: &Config, addresses: &Addresses, lacks: &mut Vec<Lack>) ->
         slots: config.media.slots,
         spin_us: config.media.spin_us,
         receiver_budget: config.media.receiver_budget_bps,
+        loudest: config.media.loudest_audio,
+        initial_bandwidth: config.media.initial_bandwidth_bps,
         spread_after: config.media.spread_after,
         handshake_threads: config.media.handshake_threads,
         allow_loopback: config.media.loopback,

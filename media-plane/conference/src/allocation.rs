@@ -1,6 +1,7 @@
 //! The third phase: which layer of each wanted source fits into the budget.
 
 use arrayvec::ArrayVec;
+use contract::limits::VIDEO_SLOTS_MAX;
 use contract::session::VideoType;
 
 use crate::constraints::Wanted;
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     oversend: Option<usize>,
     /// Index of the chosen step.
     pub(crate) chosen: Option<usize>,
+    /// Index of the step that is being sent.
+    pub(crate) former: Option<usize>,
 }
 
 impl Plan {
@@ -67,7 +70,7 @@ impl Plan {
         let top = steps.last().map(|step| step.height);
         let oversend = steps.iter().position(|step| Some(step.height) == top);
         let oversend = oversend.filter(|_| wanted.on_stage && !camera);
-        Plan { wanted, steps, preferred, oversend, chosen: None }
+        Plan { wanted, steps, preferred, oversend, chosen: None, former: None }
     }
 
     /// What the choice costs, in bits per second.
@@ -78,6 +81,18 @@ impl Plan {
     /// The chosen layer.
     pub(crate) fn target(&self) -> Option<Target> {
         self.chosen.and_then(|at| self.steps.get(at)).map(|step| step.target)
+    }
+
+    /// After steps were taken out: what was preferred is the last one left at most.
+    pub(crate) fn bound_preferences(&mut self) {
+        let last = self.steps.len().saturating_sub(1);
+        self.preferred = self.preferred.min(last);
+        self.oversend = self.oversend.map(|at| at.min(last)).filter(|_| !self.steps.is_empty());
+    }
+
+    /// The step that is this layer.
+    pub(crate) fn step_of(&self, target: Target) -> Option<usize> {
+        self.steps.iter().position(|step| step.target == target)
     }
 
     fn has_preferred(&self) -> bool {
@@ -124,6 +139,34 @@ pub(crate) fn allocate(plans: &mut [Plan], budget: u64, oversend: u64) {
         }
     }
 }
+
+/// [`allocate`], but what is being sent is kept where rates and estimates only tremble: a layer is raised if there is room to
+/// spare, and lowered if the budget is exceeded by more than that.
+pub(crate) fn settle(plans: &mut [Plan], budget: u64, oversend: u64) {
+    if plans.iter().all(|plan| plan.former.is_none()) {
+        return allocate(plans, budget, oversend);
+    }
+    let mut chosen_for = |budget: u64| {
+        plans.iter_mut().for_each(|plan| plan.chosen = None);
+        allocate(plans, budget, oversend);
+        plans.iter().map(|plan| plan.chosen).collect::<ArrayVec<_, VIDEO_SLOTS_MAX>>()
+    };
+    let most = budget + budget / TREMBLE;
+    let (poor, rich) = (chosen_for(budget - budget / TREMBLE), chosen_for(most));
+    let plain = chosen_for(budget);
+    for (at, plan) in plans.iter_mut().enumerate().filter(|(_, plan)| plan.former.is_some()) {
+        let (poor, rich) = (poor.get(at).copied().flatten(), rich.get(at).copied().flatten());
+        if poor <= rich {
+            plan.chosen = plan.former.max(poor).min(rich);
+        }
+    }
+    if plans.iter().map(Plan::rate).sum::<u64>() > most {
+        plans.iter_mut().zip(plain).for_each(|(plan, chosen)| plan.chosen = chosen);
+    }
+}
+
+/// The part of a budget that rates tremble by.
+const TREMBLE: u64 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -216,6 +259,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_sent_is_kept_while_the_budget_only_trembles() {
+        let mut plans = [plan(1, 180, false), plan(2, 180, false)];
+        let mut sent = Vec::new();
+        for budget in [300_000, 325_000, 315_000, 310_000, 340_000, 322_000, 308_000, 290_000, 320_000] {
+            settle(&mut plans, budget, 0);
+            plans.iter_mut().for_each(|plan| plan.former = plan.chosen);
+            sent.push(plans.iter().map(Plan::rate).sum::<u64>() / 1_000);
+        }
+        assert_eq!(sent, [240, 240, 240, 240, 320, 320, 320, 240, 240]);
+    }
+
     fn any_plan() -> impl Strategy<Value = Plan> {
         let choices = prop::collection::vec((0u8..3, 0u8..3, 0u64..3_000, 0u16..1_200, any::<bool>()), 0..12);
         (choices, any::<bool>(), 1u16..1_200, any::<bool>()).prop_map(
@@ -234,6 +289,20 @@ mod tests {
 
     proptest! {
         /// It ends, never exceeds the budget, and more budget is never less used.
+        #[test]
+        fn keeping_what_is_sent_exceeds_the_budget_by_little(
+            plans in prop::collection::vec(any_plan(), 0..20),
+            budgets in prop::collection::vec(0u64..20_000, 1..6),
+        ) {
+            let mut plans = plans;
+            for budget in budgets {
+                settle(&mut plans, budget, 0);
+                let spent = plans.iter().map(Plan::rate).sum::<u64>();
+                prop_assert!(spent <= budget + budget / TREMBLE, "{spent} of {budget}");
+                plans.iter_mut().for_each(|plan| plan.former = plan.chosen);
+            }
+        }
+
         #[test]
         fn the_budget_holds_and_more_of_it_buys_no_less(
             plans in prop::collection::vec(any_plan(), 0..20),

@@ -5,12 +5,13 @@ use contract::limits::VIDEO_SLOTS_MAX;
 use contract::session::Media;
 use contract::{Duration, SourceId, Timestamp};
 
-use crate::allocation::{Plan, allocate};
+use crate::allocation::{Plan, settle};
 use crate::conference::{Conference, Config, SourceSet, Storage};
-use crate::endpoint::Receiver;
+use crate::endpoint::{Allotted, Receiver};
 use crate::forwarder::{ask, tenant};
 use crate::prioritize::{Candidate, Priorities, prioritize};
 use crate::projection::{Target, VideoProjection};
+use crate::shedding::Shedding;
 use crate::slots::Slot;
 use crate::source::{ReceiverSet, Source};
 
@@ -26,8 +27,16 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// Receivers allotted in one call: some hundred microseconds of work.
 const RECEIVERS_PER_CALL: usize = 32;
 
-/// A layer lowered for lack of budget is not raised again before this, lest it flaps.
+/// A layer lowered for lack of budget is not raised again before this, lest it flaps; and twice as long each time that it was lowered
+/// soon after it had been raised.
 const DWELL: Duration = Duration::from_secs(2);
+const DWELL_MAX: Duration = Duration::from_secs(30);
+
+/// The part that a bandwidth must exceed all rates by, so that the best layers are settled for and kept.
+const HEADROOM: u64 = 10;
+
+/// So soon.
+const FLAP: Duration = Duration::from_secs(15);
 
 /// What is due when.
 #[derive(Debug)]
@@ -150,9 +159,11 @@ impl Conference {
             return;
         };
         let lost = lend_slots(receiver, index, sources, &priorities, now);
-        let plans = make_plans(&self.config, receiver, sources, &priorities, now);
-        let changed = apply(receiver, index, sources, &plans, &mut self.source_news, now);
+        let (plans, allotted) = make_plans(&self.config, self.shedding, receiver, sources, &priorities, now);
+        receiver.allotted = allotted;
+        let (changed, held) = apply(receiver, index, sources, &plans, &mut self.source_news, now);
         receiver.forwarded_changed |= changed || lost;
+        self.schedule.full_at = self.schedule.full_at.min(held);
         if receiver.wanted != priorities.wanted {
             receiver.wanted = priorities.wanted;
             self.schedule.note_demand(now);
@@ -245,24 +256,33 @@ fn lend_slots(
 
 fn make_plans(
     config: &Config,
+    shedding: Shedding,
     receiver: &Receiver,
     sources: &mut [Option<Box<Source>>],
     priorities: &Priorities,
     now: Timestamp,
-) -> ArrayVec<Plan, VIDEO_SLOTS_MAX> {
+) -> (ArrayVec<Plan, VIDEO_SLOTS_MAX>, Allotted) {
     let mut plans = ArrayVec::<Plan, VIDEO_SLOTS_MAX>::new();
     for wanted in &priorities.wanted {
         if let Some(source) = sources.get_mut(usize::from(wanted.source)).and_then(Option::as_deref_mut) {
             source.refresh(config, now);
-            plans.push(Plan::new(*wanted, source.video_type, &source.choices));
+            let mut plan = Plan::new(*wanted, source.video_type, &source.choices);
+            shedding.limit(&mut plan);
+            let slot = receiver.video.of_source(wanted.source);
+            plan.former = slot.and_then(|slot| plan.step_of(slot.projection.target()?));
+            plans.push(plan);
         }
     }
-    let budget = receiver.constraints.assumed_bandwidth.unwrap_or(config.budget);
-    allocate(&mut plans, budget, config.oversend);
-    plans
+    let budget = receiver.constraints.assumed_bandwidth.or(receiver.bandwidth).unwrap_or(config.budget);
+    settle(&mut plans, budget, config.oversend);
+    let spent = plans.iter().map(Plan::rate).sum();
+    let ideal: u64 = plans.iter().filter_map(|plan| plan.steps.last()).map(|step| step.rate).sum();
+    // With what it takes to be sure that everything fits.
+    let ideal = ideal + ideal / HEADROOM;
+    (plans, Allotted { budget, spent, ideal })
 }
 
-/// Turn the outcome into targets. Returns whether the set of forwarded sources changed.
+/// Turn the outcome into targets. Returns whether the set of forwarded sources changed, and when a layer that is held back may rise.
 fn apply(
     receiver: &mut Receiver,
     index: u16,
@@ -270,15 +290,21 @@ fn apply(
     plans: &[Plan],
     news: &mut SourceSet,
     now: Timestamp,
-) -> bool {
-    let mut changed = false;
+) -> (bool, Timestamp) {
+    let (mut changed, mut held) = (false, Timestamp::NEVER);
+    let budget = receiver.allotted.budget;
     for slot in receiver.video.iter_mut() {
         let Some(tenant) = slot.tenant else { continue };
         let Some(source) = sources.get_mut(usize::from(tenant.index)).and_then(Option::as_deref_mut) else {
             continue;
         };
         let plan = plans.iter().find(|plan| plan.wanted.source == tenant.index);
-        let target = plan.and_then(|plan| dwell(slot, plan, now));
+        let target = plan.and_then(|plan| dwell(slot, plan, budget, now));
+        if plan.is_some_and(|plan| plan.target() != target)
+            && let Some(lowered) = slot.lowered
+        {
+            held = held.min(lowered.after(slot.dwell));
+        }
         slot.max_height = plan.map_or(0, |plan| plan.wanted.max_height);
         let former = slot.projection.target();
         if target == former {
@@ -291,11 +317,11 @@ fn apply(
             ask(Some(&mut slot.waiting), source, tenant.index, encoding, news, now);
         }
     }
-    changed
+    (changed, held)
 }
 
 /// The target of a plan, held back for a while after the budget had it lowered: staying low costs less, so that the budget holds.
-fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, now: Timestamp) -> Option<Target> {
+fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, budget: u64, now: Timestamp) -> Option<Target> {
     let wanted = plan.target();
     let former = slot.projection.target();
     let same_wish = slot.max_height == plan.wanted.max_height;
@@ -310,9 +336,18 @@ fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, now: Timestamp) -> Optio
     }
     let (before, after) = (former_step.flatten(), plan.chosen);
     if after < before {
-        slot.lowered = Some(now);
+        let soon = slot.raised.is_some_and(|raised| now.since(raised) < FLAP);
+        slot.dwell = if soon { (slot.dwell * 2).min(DWELL_MAX) } else { DWELL };
+        (slot.lowered, slot.lowered_by) = (Some(now), budget);
         return wanted;
     }
-    let held = slot.lowered.is_some_and(|lowered| now.since(lowered) < DWELL);
-    if after > before && held { former } else { wanted }
+    if after > before {
+        // On a link that carries twice as much, nothing of that holds.
+        let same_link = budget / 2 < slot.lowered_by;
+        if same_link && slot.lowered.is_some_and(|lowered| now.since(lowered) < slot.dwell) {
+            return former;
+        }
+        slot.raised = Some(now);
+    }
+    wanted
 }

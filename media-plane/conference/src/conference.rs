@@ -7,9 +7,11 @@ use contract::{ConferenceId, EndpointId, SourceId, Timestamp};
 
 use crate::allotment::Schedule;
 use crate::constraints::{is_heard, prepare_constraints, prepare_subscription};
-use crate::endpoint::{Receiver, ReceiverIndex};
+use crate::endpoint::{Allotted, Receiver, ReceiverIndex};
 use crate::event::Event;
 use crate::index_set::IndexSet;
+use crate::loudest::Loudest;
+use crate::shedding::Shedding;
 use crate::source::{ReceiverSet, Source, SourceIndex};
 use crate::speech::Speech;
 
@@ -22,7 +24,7 @@ pub(crate) type SourceSet = IndexSet<{ SOURCES_PER_CONFERENCE_MAX.div_ceil(64) }
 /// What a replica of a conference is told at birth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Bits per second for the video of one receiver, unless it assumes a bandwidth itself.
+    /// Bits per second for the video of one receiver, unless it assumes a bandwidth itself or its link is known.
     pub budget: u64,
     /// Bits per second that an on-stage screen share may exceed the budget by; 0 = never.
     pub oversend: u64,
@@ -32,6 +34,9 @@ pub struct Config {
     pub default_heights: [u16; 3],
     /// Height in pixels of the only encoding of a source, until its key frames tell.
     pub single_height: u16,
+    /// Of audio, only so many of the loudest sources are forwarded, and the dominant speaker; `None` forwards all. What a receiver
+    /// asks for by name is always forwarded.
+    pub loudest: Option<usize>,
     /// Forward so many silent packets in a row and drop the rest; `None` forwards all.
     pub silence_packets: Option<u8>,
 }
@@ -44,6 +49,7 @@ impl Default for Config {
             last_n: None,
             default_heights: [180, 360, 720],
             single_height: 720,
+            loudest: None,
             silence_packets: Some(4),
         }
     }
@@ -113,6 +119,8 @@ pub struct Conference {
     pub(crate) storage: Storage,
     pub(crate) speech: Speech,
     pub(crate) schedule: Schedule,
+    pub(crate) shedding: Shedding,
+    pub(crate) loudest: Loudest,
     pub(crate) source_news: SourceSet,
     pub(crate) receiver_news: ReceiverSet,
     speaker_news: bool,
@@ -132,6 +140,8 @@ impl Conference {
             storage,
             speech: Speech::new(),
             schedule: Schedule::default(),
+            shedding: Shedding::Nothing,
+            loudest: Loudest::default(),
             source_news: SourceSet::default(),
             receiver_news: ReceiverSet::default(),
             speaker_news: false,
@@ -204,14 +214,16 @@ impl Conference {
             let Some(receiver) = seat else { continue };
             receiver.audio.release(index);
             receiver.video.release(index);
+            // Without rewriting its streams have ended.
+            self.receiver_news.insert(at as u16);
             let before = receiver.wanted.len();
             receiver.wanted.retain(|wanted| wanted.source != index);
             if receiver.wanted.len() != before {
                 receiver.forwarded_changed = true;
-                self.receiver_news.insert(at as u16);
             }
         }
         self.source_news.remove(index);
+        self.loudest.forget(index);
         if self.speech.dominant() == Some(index) {
             self.speech.forget(index);
             self.note_speaker(now);
@@ -295,6 +307,26 @@ impl Conference {
         let former = core::mem::replace(&mut receiver.constraints, constraints);
         self.schedule_one(index.0, now);
         former
+    }
+
+    /// What is given up for everybody here, as the box has too much to do.
+    pub fn set_shedding(&mut self, shedding: Shedding, now: Timestamp) {
+        if core::mem::replace(&mut self.shedding, shedding) != shedding {
+            self.schedule_all(now);
+        }
+    }
+
+    /// What the link of a receiver carries, in bits per second. It is allotted anew if that may change anything.
+    pub fn set_bandwidth(&mut self, receiver: ReceiverIndex, bits_per_second: u64, now: Timestamp) {
+        let Some(state) = self.receiver_mut(receiver.0) else { return };
+        state.bandwidth = Some(bits_per_second);
+        let Allotted { budget, spent, ideal } = state.allotted;
+        // More than enough stays more than enough; of less, some percent may be worth a layer.
+        let enough = bits_per_second >= ideal && budget >= ideal;
+        let small = bits_per_second.abs_diff(budget) <= budget / BANDWIDTH_STEP && bits_per_second >= spent;
+        if !enough && !small {
+            self.schedule_one(receiver.0, now);
+        }
     }
 
     /// Replace what a receiver wants to hear; as [`Conference::set_constraints`].
@@ -424,6 +456,7 @@ impl Conference {
             let heard = receiver.endpoint != source.owner && is_heard(&receiver.subscription, source.id);
             source.interested.set(index, heard);
             source.slots_missing |= heard;
+            source.named |= receiver.subscription.include.binary_search(&source.id).is_ok();
             if let Some(slot) = receiver.audio.of_source_mut(at as u16).filter(|_| !heard) {
                 slot.projection.pause();
             }
@@ -456,6 +489,9 @@ impl Conference {
         self.schedule_all(now);
     }
 }
+
+/// A bandwidth that differs by no more than this part is taken for the same.
+const BANDWIDTH_STEP: u64 = 40;
 
 /// The index of an empty seat; the table grows within its capacity only.
 fn free_seat<T>(seats: &mut Vec<Option<T>>, ids: usize) -> Option<u16> {

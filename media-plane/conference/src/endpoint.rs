@@ -43,8 +43,25 @@ pub struct Receiver {
     pub(crate) audio: Slots<AudioProjection>,
     /// What it effectively wants, the most important first.
     pub(crate) wanted: ArrayVec<Wanted, VIDEO_SLOTS_MAX>,
+    /// Bits per second that its link carries, by its feedback.
+    pub(crate) bandwidth: Option<u64>,
+    /// The bandwidth when it was allotted last, and what the outcome takes of it.
+    pub(crate) allotted: Allotted,
+    /// What everything that it wants would take, as told.
+    ideal_told: u64,
     /// The set of forwarded sources is another than was told.
     pub(crate) forwarded_changed: bool,
+}
+
+/// What an allocation was made from and came to, in bits per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allotted {
+    /// What there was.
+    pub(crate) budget: u64,
+    /// What the chosen layers take.
+    pub(crate) spent: u64,
+    /// What the best layer of everything wanted would take.
+    pub(crate) ideal: u64,
 }
 
 impl Receiver {
@@ -60,6 +77,9 @@ impl Receiver {
             video: Slots::new(VIDEO_SLOTS_MAX, rewriting, true, spec.seed, &mut taken),
             audio: Slots::new(AUDIO_SLOTS_MAX, rewriting, false, !spec.seed, &mut taken),
             wanted: ArrayVec::new(),
+            bandwidth: None,
+            allotted: Allotted::default(),
+            ideal_told: 0,
             forwarded_changed: false,
         }
     }
@@ -72,6 +92,9 @@ impl Receiver {
     /// Whether it has anything to say.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let receiver = self.endpoint;
+        if let Some(ssrc) = self.video.take_ended().or_else(|| self.audio.take_ended()) {
+            return Some(Event::StreamEnded { receiver, ssrc });
+        }
         for slot in self.video.iter_mut() {
             if let Some(event) = slot_event(slot, receiver, Media::Video) {
                 return Some(event);
@@ -81,6 +104,11 @@ impl Receiver {
             if let Some(event) = slot_event(slot, receiver, Media::Audio) {
                 return Some(event);
             }
+        }
+        let ideal = self.allotted.ideal;
+        if ideal.abs_diff(self.ideal_told) > self.ideal_told / 32 {
+            self.ideal_told = ideal;
+            return Some(Event::Ideal { receiver, bits_per_second: ideal });
         }
         if !core::mem::take(&mut self.forwarded_changed) {
             return None;

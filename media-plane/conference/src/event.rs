@@ -44,6 +44,13 @@ pub enum Event {
         /// Pixels; 0 = nobody wants it; [`contract::session::VideoConstraint::UNLIMITED`] = no limit.
         max_height: u16,
     },
+    /// What everything that a receiver wants would take changed: there is no use in probing for more.
+    Ideal {
+        /// The receiver.
+        receiver: EndpointId,
+        /// Sum over the best layers that it may have.
+        bits_per_second: u64,
+    },
     /// The dominant speaker changed.
     DominantSpeaker {
         /// Who; `None` while nobody has spoken.
@@ -51,8 +58,15 @@ pub enum Event {
         /// Those before, newest first.
         previous: ArrayVec<EndpointId, PREVIOUS_SPEAKERS_MAX>,
     },
-    /// An outgoing SSRC is about to be used: the transport makes room for it. Said once for each SSRC; the transport keeps the
-    /// stream as long as the receiver is there, for its indices must never repeat (RFC 3711 §9.1).
+    /// Without SSRC rewriting: nothing is sent on an outgoing SSRC for now. The transport keeps the numbers used, as they
+    /// must never repeat (RFC 3711 §9.1), and nothing else; [`Event::SendStream`] comes again before the stream goes on.
+    StreamEnded {
+        /// To whom it went.
+        receiver: EndpointId,
+        /// The media SSRC.
+        ssrc: u32,
+    },
+    /// An outgoing SSRC is about to be used: the transport makes room for it. Said once for each SSRC that has not ended.
     SendStream {
         /// To whom.
         receiver: EndpointId,

@@ -84,7 +84,12 @@ impl Conference {
             }
             return Some(index);
         }
-        let kept = source.note_audio(packet, silence);
+        let mut heard = true;
+        if let (Some(places), Some(level)) = (self.config.loudest, packet.audio_level) {
+            let is_loud = self.loudest.admit(index.0, level.level, places, now);
+            heard = is_loud || source.named || self.speech.dominant() == Some(index.0);
+        }
+        let kept = source.note_audio(packet, heard, silence);
         if let Some(level) = packet.audio_level {
             source.speaker.note(level.level, now);
             self.speech.wake(now);
@@ -123,8 +128,11 @@ impl Conference {
         ntp: u64,
         rtp: u32,
     ) -> Option<(u32, u64, u32)> {
-        let state = self.storage.sources.get(usize::from(source.0))?.as_deref()?;
+        let state = self.storage.sources.get_mut(usize::from(source.0))?.as_deref_mut()?;
         let encoding = state.encoding_of(ssrc)?;
+        if let Some(encoding) = state.encodings.get_mut(usize::from(encoding)) {
+            encoding.clocks = Some((ntp, rtp));
+        }
         let seat = self.storage.receivers.get(usize::from(receiver.0))?.as_deref()?;
         let (out, offset) = match state.media {
             Media::Audio => {
@@ -255,6 +263,11 @@ fn project_video(
     let slot = receiver.video.of_source_mut(index)?;
     if slot.is_new {
         return None;
+    }
+    if packet.frame.key_frame && packet.frame.start_of_frame {
+        let current = slot.projection.current().filter(|current| *current != packet.encoding);
+        slot.projection.ticks_between =
+            current.and_then(|current| source.ticks_between(current, packet.encoding));
     }
     let output = slot.projection.project(packet);
     if let Some(encoding) = slot.projection.key_frame_wanted() {

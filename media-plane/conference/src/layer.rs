@@ -16,8 +16,17 @@ const CAMERA_IDLE: Duration = Duration::from_secs(1);
 /// The same for a screen share, which may be as slow as a frame in seconds.
 const SCREEN_IDLE: Duration = Duration::from_secs(5);
 
-/// RTP header bytes counted with each payload.
-const HEADER_BYTES: u32 = 12;
+/// What a link carries besides each payload: IP and UDP headers (28), RTP header (12), extensions (8), SRTP tag (16).
+const HEADER_BYTES: u32 = 64;
+
+/// How many times as large as an ordinary frame a key frame is, about.
+const KEY_FRAME_SIZE: u32 = 5;
+
+/// Seconds that rates are smoothed over.
+const SMOOTHED_OVER: f32 = 5.0;
+
+/// The part by which the last second may exceed the smoothed rate before it counts.
+const PEAK: u64 = 12;
 
 /// Layers of one source that the allocation chooses from; three encodings of three by three, the poorest left out beyond.
 pub(crate) const CHOICES_MAX: usize = 27;
@@ -43,6 +52,9 @@ struct Meter {
     bucket: u64,
     last: Timestamp,
     seen: bool,
+    /// Bits per second over some seconds, and as of when.
+    smooth: f32,
+    smoothed: Timestamp,
 }
 
 impl Meter {
@@ -67,8 +79,15 @@ impl Meter {
 
     fn bits_per_second(&mut self, now: Timestamp) -> u64 {
         self.advance(now);
-        self.buckets.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() * 8 * 1_000
-            / (BUCKET_MS * BUCKETS as u64)
+        let rate = self.buckets.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() * 8 * 1_000
+            / (BUCKET_MS * BUCKETS as u64);
+        // Encoders tremble from second to second: a dip makes no room, and a peak little harm. Real changes are believed at once.
+        let (now_rate, elapsed) =
+            (rate as f32, now.since(core::mem::replace(&mut self.smoothed, now)).as_secs_f32());
+        let changed = now_rate > self.smooth * 1.3 || now_rate < self.smooth * 0.5;
+        let weight = if changed { 1.0 } else { elapsed / (elapsed + SMOOTHED_OVER) };
+        self.smooth += (now_rate - self.smooth) * weight;
+        rate.saturating_sub(rate / PEAK).max(self.smooth as u64)
     }
 
     fn is_active(&self, now: Timestamp, idle: Duration) -> bool {
@@ -102,7 +121,10 @@ impl Layers {
             return false;
         };
         let woke = !meter.is_active(packet.arrival, idle);
-        meter.add(u32::from(packet.payload_bytes) + HEADER_BYTES, packet.arrival);
+        // A key frame is no measure of the rate: it counts as an ordinary frame.
+        let bytes = u32::from(packet.payload_bytes) + HEADER_BYTES;
+        let bytes = if packet.frame.key_frame { bytes / KEY_FRAME_SIZE } else { bytes };
+        meter.add(bytes, packet.arrival);
         for (known, told) in self.heights.iter_mut().zip(packet.frame.heights) {
             self.resized |= told != 0 && told != *known;
             *known = if told == 0 { *known } else { told };
@@ -205,7 +227,7 @@ mod tests {
             for temporal in 0..2 {
                 let mut packet = video(ms, Timestamp::from_millis(ms));
                 packet.frame.layer.temporal = temporal;
-                packet.payload_bytes = 1_238;
+                packet.payload_bytes = 1_186;
                 layers.note(&packet);
             }
         }

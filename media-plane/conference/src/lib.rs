@@ -17,9 +17,11 @@ mod forwarder;
 mod index_set;
 mod key_frame;
 mod layer;
+mod loudest;
 mod packet;
 mod prioritize;
 mod projection;
+mod shedding;
 mod slots;
 mod source;
 mod speech;
@@ -31,4 +33,5 @@ pub use packet::{
     DECODE_TARGETS_MAX, DependencyDescriptor, Descriptor, Frame, Indication, Layer, MediaPacket,
     SPATIAL_LAYERS_MAX, TEMPORAL_LAYERS_MAX,
 };
+pub use shedding::Shedding;
 pub use source::{Source, SourceIndex};

@@ -4,7 +4,7 @@
 //! sources that are gone go first, then unused ones, then the least recently used. Without rewriting a slot carries the source's
 //! own SSRC, and what was sent on an SSRC is remembered when its slot is lent to another source.
 
-use contract::{SourceId, Timestamp};
+use contract::{Duration, SourceId, Timestamp};
 
 use crate::key_frame::{RequesterLimit, Waiting};
 use crate::projection::audio::{AudioContinuity, AudioProjection};
@@ -82,14 +82,30 @@ pub(crate) struct Slot<P> {
     pub(crate) waiting: Waiting,
     /// When the allocation last lowered the tenant for lack of budget.
     pub(crate) lowered: Option<Timestamp>,
+    /// When it last raised it, and how long it will not after lowering it.
+    pub(crate) raised: Option<Timestamp>,
+    pub(crate) dwell: Duration,
+    /// The budget that lowered it, bits per second.
+    pub(crate) lowered_by: u64,
     /// What was asked when the tenant was allotted last.
     pub(crate) max_height: u16,
     /// The transport has not been told of the stream; nothing is sent before.
     pub(crate) is_new: bool,
+    /// Something was sent on its SSRC before (without rewriting).
+    is_resumed: bool,
     /// The receiver has not been told of the tenant.
     pub(crate) is_remapped: bool,
     was_lent: bool,
     pub(crate) used: Timestamp,
+}
+
+/// An SSRC that was sent on and is not now.
+#[derive(Clone, Copy, Debug)]
+struct Retired<C> {
+    ssrc: u32,
+    continuity: C,
+    /// The transport knows that the stream has ended.
+    told: bool,
 }
 
 /// The slots of one media type.
@@ -99,7 +115,9 @@ pub(crate) struct Slots<P: Projection> {
     at: Lookup,
     rewriting: bool,
     /// What was sent on SSRCs that have no slot now; within its capacity.
-    retired: Vec<(u32, P::Continuity)>,
+    retired: Vec<Retired<P::Continuity>>,
+    /// Those of them that the transport was not told of.
+    untold: usize,
     chance: Chance,
 }
 
@@ -126,8 +144,12 @@ impl<P: Projection> Slots<P> {
                 requests: RequesterLimit::default(),
                 waiting: Waiting::default(),
                 lowered: None,
+                raised: None,
+                dwell: Duration::ZERO,
+                lowered_by: 0,
                 max_height: 0,
                 is_new: true,
+                is_resumed: false,
                 is_remapped: false,
                 was_lent: false,
                 used: Timestamp::ZERO,
@@ -135,7 +157,7 @@ impl<P: Projection> Slots<P> {
         });
         let slots = slots.collect();
         let retired = Vec::with_capacity(if rewriting { 0 } else { SSRCS_MAX });
-        Slots { slots, at: Lookup::default(), rewriting, retired, chance }
+        Slots { slots, at: Lookup::default(), rewriting, retired, untold: 0, chance }
     }
 
     pub(crate) fn of_source(&self, source: u16) -> Option<&Slot<P>> {
@@ -200,17 +222,34 @@ impl<P: Projection> Slots<P> {
         }
         slot.projection.reset();
         slot.is_remapped = false;
-        // Nothing was sent on an SSRC that was not announced yet.
-        if self.rewriting || slot.is_new {
+        // Nothing was sent on an SSRC that was never announced.
+        if self.rewriting || slot.is_new && !slot.is_resumed {
             return;
         }
-        self.retired.push((slot.ssrc, slot.projection.continuity()));
+        self.retired.push(Retired {
+            ssrc: slot.ssrc,
+            continuity: slot.projection.continuity(),
+            // One that was to begin again had ended before.
+            told: slot.is_new,
+        });
+        self.untold += usize::from(!slot.is_new);
+    }
+
+    /// An SSRC that nothing will be sent on for now; each once.
+    pub(crate) fn take_ended(&mut self) -> Option<u32> {
+        if self.untold == 0 {
+            return None;
+        }
+        let ended = self.retired.iter_mut().find(|retired| !retired.told)?;
+        ended.told = true;
+        self.untold -= 1;
+        Some(ended.ssrc)
     }
 
     /// Whether a source may be sent on its own SSRC: nobody else is using it, and it will be possible to remember it.
     fn may_begin(&self, ssrc: u32) -> bool {
         let lent = self.slots.iter().filter(|slot| slot.tenant.is_some());
-        let known = self.retired.iter().any(|(retired, _)| *retired == ssrc);
+        let known = self.retired.iter().any(|retired| retired.ssrc == ssrc);
         let is_taken = lent.clone().any(|slot| slot.ssrc == ssrc);
         !is_taken && (known || self.retired.len() + lent.count() < SSRCS_MAX)
     }
@@ -222,17 +261,19 @@ impl<P: Projection> Slots<P> {
             slot.is_remapped = true;
         } else {
             (slot.ssrc, slot.rtx) = tenant.ssrcs;
-            let known = self.retired.iter().position(|(ssrc, _)| *ssrc == slot.ssrc);
-            let continuity =
-                known.map_or_else(|| P::beginning(chance), |known| self.retired.swap_remove(known).1);
+            let known = self.retired.iter().position(|retired| retired.ssrc == slot.ssrc);
+            let known = known.map(|known| self.retired.swap_remove(known));
+            // The transport remembers the numbers used, and goes on after them. It may never have been told of the end.
+            slot.is_resumed = known.is_some();
+            slot.is_new = known.is_none_or(|known| known.told);
+            self.untold -= usize::from(known.is_some_and(|known| !known.told));
+            let continuity = known.map_or_else(|| P::beginning(chance), |known| known.continuity);
             slot.projection = P::continuing(continuity);
-            // The transport keeps what it was told: begun anew, its indices would repeat.
-            slot.is_new = known.is_none();
         }
         slot.tenant = Some(tenant);
         slot.requests = RequesterLimit::default();
         slot.waiting = Waiting::default();
-        slot.lowered = None;
+        (slot.lowered, slot.raised) = (None, None);
         slot.max_height = 0;
         slot.was_lent = true;
         slot.used = now;
@@ -434,17 +475,24 @@ mod tests {
             let mut sequences: [u64; 8] = core::array::from_fn(|_| chance.next() % 100_000);
             let starts: [u32; 8] = core::array::from_fn(|_| chance.next() as u32);
             let mut last = std::collections::HashMap::<u32, (u64, u32)>::new();
+            let mut live = std::collections::HashSet::<u32>::new();
             for step in 0..2_000u64 {
                 let source = (chance.next() % 8) as u16;
                 let at = usize::from(source);
                 let now = Timestamp::from_millis(step * 33);
+                while let Some(ended) = slots.take_ended() {
+                    prop_assert!(live.remove(&ended), "ended, and never announced");
+                }
                 if chance.next().is_multiple_of(4) {
                     slots.lend(tenant(source), now, |_| false);
                 }
                 sequences[at] += 1;
                 let Some(slot) = slots.of_source_mut(source) else { continue };
                 let announced = core::mem::take(&mut slot.is_new);
-                prop_assert!(!announced || !last.contains_key(&slot.ssrc), "announced twice");
+                prop_assert!(!announced || !live.contains(&slot.ssrc), "announced twice");
+                if announced {
+                    live.insert(slot.ssrc);
+                }
                 if slot.projection.target().is_none() {
                     slot.projection.set_target(Some(Target { encoding: 0, layer: EVERYTHING }));
                 }
@@ -458,6 +506,10 @@ mod tests {
                 }
             }
             prop_assert_eq!(last.len(), if rewriting { 3 } else { 8 });
+            while let Some(ended) = slots.take_ended() {
+                live.remove(&ended);
+            }
+            prop_assert!(live.len() <= 3, "streams that nobody sends on are ended");
         }
     }
 }

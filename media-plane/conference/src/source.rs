@@ -38,6 +38,8 @@ pub struct Source {
     pub(crate) describers: Vec<Describer>,
     /// The receivers that packets may go to.
     pub(crate) interested: ReceiverSet,
+    /// Somebody asked for it by name.
+    pub(crate) named: bool,
     /// Some of the interested may lack a slot.
     pub(crate) slots_missing: bool,
     /// The layers to choose from, poorest first, as of the last refresh.
@@ -64,6 +66,8 @@ pub(crate) struct EncodingState {
     pub(crate) requests: StreamLimit,
     /// A key frame is to be asked for.
     pub(crate) key_frame_due: bool,
+    /// Its last sender report: NTP time and RTP timestamp of one moment (RFC 3550 §6.4.1).
+    pub(crate) clocks: Option<(u64, u32)>,
 }
 
 impl Source {
@@ -75,6 +79,7 @@ impl Source {
             layers: Layers::default(),
             requests: StreamLimit::default(),
             key_frame_due: false,
+            clocks: None,
         });
         let mut encodings: ArrayVec<EncodingState, ENCODINGS_PER_SOURCE_MAX> = encodings.collect();
         for encoding in &mut encodings {
@@ -93,6 +98,7 @@ impl Source {
             encodings,
             describers,
             interested: ReceiverSet::default(),
+            named: false,
             slots_missing: false,
             choices: ArrayVec::new(),
             refreshed: None,
@@ -124,6 +130,15 @@ impl Source {
     /// The SSRC by which receivers without SSRC rewriting know it: that of the first encoding.
     pub(crate) fn primary(&self) -> (u32, Option<u32>) {
         self.encodings.first().map_or((0, None), |encoding| (encoding.ssrc, encoding.rtx))
+    }
+
+    /// What to add to timestamps of encoding `to` for those that `from` has at the same moment, by their sender's reports. At 90 kHz.
+    pub(crate) fn ticks_between(&self, from: u8, to: u8) -> Option<u32> {
+        let clocks = |encoding: u8| self.encodings.get(usize::from(encoding))?.clocks;
+        let ((from_ntp, from_rtp), (to_ntp, to_rtp)) = (clocks(from)?, clocks(to)?);
+        let elapsed = i128::from(to_ntp.wrapping_sub(from_ntp).cast_signed());
+        let ticks = (elapsed * 90_000) >> 32;
+        Some(from_rtp.wrapping_add(ticks as u32).wrapping_sub(to_rtp))
     }
 
     /// The encoding with this media SSRC.
@@ -162,7 +177,13 @@ impl Source {
     }
 
     /// Count an audio packet: silence beyond the first few packets is dropped for everybody. Returns whether it is kept.
-    pub(crate) fn note_audio(&mut self, packet: &MediaPacket, silence_packets: Option<u8>) -> bool {
+    /// So is everything that is not `heard`.
+    pub(crate) fn note_audio(
+        &mut self,
+        packet: &MediaPacket,
+        heard: bool,
+        silence_packets: Option<u8>,
+    ) -> bool {
         let number = packet.sequence;
         if !self.silence_started {
             self.silence = Window::starting_at(number);
@@ -170,7 +191,7 @@ impl Source {
         }
         let silent = packet.audio_level.is_some_and(|level| level.level >= SILENCE);
         self.silent_run = if silent { self.silent_run.saturating_add(1) } else { 0 };
-        let keep = silence_packets.is_none_or(|limit| self.silent_run <= limit);
+        let keep = heard && silence_packets.is_none_or(|limit| self.silent_run <= limit);
         if keep {
             self.silence.keep(number);
         } else {
@@ -254,7 +275,7 @@ mod tests {
         let mut source = source(Media::Audio, 1);
         let levels = [30, 127, 127, 127, 127, 127, 127, 30, 127];
         for (at, level) in levels.into_iter().enumerate() {
-            source.note_audio(&audio(at as u64, level), Some(4));
+            source.note_audio(&audio(at as u64, level), true, Some(4));
         }
         let before: Vec<_> = (0..9).map(|at| source.silence_before(at)).collect();
         let kept = Some(0);
@@ -273,6 +294,17 @@ mod tests {
         source.note_video(&packet);
         source.refresh(&Config::default(), Timestamp::ZERO);
         assert_eq!(source.choices.iter().map(|choice| choice.encoding).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn two_encodings_are_brought_together_by_their_reports() {
+        let mut source = source(Media::Video, 2);
+        assert_eq!(source.ticks_between(0, 1), None);
+        source.encodings[0].clocks = Some((10 << 32, 1_000));
+        source.encodings[1].clocks = Some(((10 << 32) + (1 << 31), u32::MAX));
+        // Half a second later the first stands at 46,000, the second just before its wrap.
+        assert_eq!(source.ticks_between(0, 1), Some(46_001));
+        assert_eq!(source.ticks_between(1, 0), Some(46_001u32.wrapping_neg()));
     }
 
     #[test]

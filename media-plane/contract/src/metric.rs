@@ -55,6 +55,16 @@ metrics! {
     PaddingBytes = "padding_bytes",
     /// Video packets kept back for the rest of their frame, by a worker under load.
     PacketsHeld = "packets_held",
+    /// Times that the worker gave up more video for want of time, or less again.
+    SheddingChanges = "shedding_changes",
+    /// Bandwidth probes begun.
+    BandwidthProbes = "bandwidth_probes",
+    /// Feedback on bandwidth that could not be used: too much of it, about nothing that was sent, or absurd.
+    FeedbackUnusable = "feedback_unusable",
+    /// Packets sent to probe bandwidth alone: repeated ones and padding.
+    ProbePackets = "probe_packets",
+    /// Bytes of those.
+    ProbeBytes = "probe_bytes",
     /// Datagrams given to the kernel.
     DatagramsSent = "datagrams_sent",
     /// Bytes of datagrams given to the kernel.

@@ -73,6 +73,8 @@ pub struct Config {
     pub key_frame_message: KeyFrameMessage,
     /// The most that it may send.
     pub rate_limit: RateLimit,
+    /// What the peer may be sent, until its feedback says otherwise.
+    pub bandwidth: bandwidth::Config,
     /// RTCP CNAME (RFC 7022), at most [`Config::CNAME_BYTES_MAX`] bytes; longer ones are cut.
     pub cname: String,
     /// Chance: transaction ids and intervals. From the system's generator.

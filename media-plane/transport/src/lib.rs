@@ -19,6 +19,7 @@ mod feedback;
 mod header_extension;
 pub mod ice;
 mod nack;
+mod padding;
 pub mod path;
 mod payload_types;
 mod rate;

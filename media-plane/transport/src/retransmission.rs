@@ -167,6 +167,12 @@ impl History {
         Some(kept.record(ssrc))
     }
 
+    /// The packet with this index, whenever it was sent; it does not count as sent again.
+    pub(crate) fn get(&self, ssrc: u32, index: u64) -> Option<Record> {
+        let kept = &self.kept[self.position(index)?];
+        (kept.len > 0 && kept.index == index).then(|| kept.record(ssrc))
+    }
+
     fn position(&self, index: u64) -> Option<usize> {
         (!self.kept.is_empty()).then(|| index as usize & (self.kept.len() - 1))
     }
@@ -194,6 +200,10 @@ pub(crate) struct Budget {
 impl Budget {
     /// A fifth of a second at 2.5 Mbit/s.
     const BYTES_MAX: u64 = 64_000;
+    /// A fifth of what the link carries for half a second, from bits to bytes.
+    const SAVED: u64 = 80;
+    /// Some packets at all times.
+    const SAVED_BYTES_MIN: u64 = 4_000;
     /// 100 kbit/s, so that slow streams are repaired at all.
     const FLOOR_BYTES_PER_SECOND: u64 = 12_500;
 
@@ -204,6 +214,11 @@ impl Budget {
     /// A first transmission earns a fifth of its length.
     pub(crate) fn earn(&mut self, len: usize) {
         self.bytes = (self.bytes + len as u64 / 5).min(Self::BYTES_MAX);
+    }
+
+    /// What the link carries, in bits per second: what was saved before on a better link is not spent at once on this one.
+    pub(crate) fn limit(&mut self, target: u64) {
+        self.bytes = self.bytes.min((target / Self::SAVED).max(Self::SAVED_BYTES_MIN));
     }
 
     fn spend(&mut self, len: u16, now: Timestamp) -> bool {

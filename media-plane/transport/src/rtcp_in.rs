@@ -1,5 +1,6 @@
 //! Received RTCP, ended here (RFC 3550 §6, RFC 4585): what is left goes on as [`Feedback`].
 
+use bandwidth::FeedbackHead;
 use contract::{DropReason, Timestamp};
 use wire::rtcp::compound::{self, Packet};
 use wire::rtcp::sender_report::ReportBlock;
@@ -33,9 +34,9 @@ pub enum Feedback<'a> {
         /// The same moment in its media clock.
         rtp: u32,
     },
-    /// Arrivals of what we numbered by [`crate::Sealed::transport_cc`].
+    /// Arrivals of what we numbered by [`crate::Sealed::transport_cc`]; [`crate::Transport::bandwidth`] knows them already.
     TransportCc(TransportCc<'a>),
-    /// The peer's own estimate of what it can receive.
+    /// The peer's own estimate of what it can receive; [`crate::Transport::bandwidth`] knows it already.
     Remb {
         /// Bits per second, not clamped.
         bits_per_second: u64,
@@ -172,9 +173,22 @@ impl Transport {
                 ours.for_each(|entry| each(Feedback::KeyFrameRequest { ssrc: entry.ssrc }));
             }
             Packet::TransportCc(feedback) if self.extensions.transport_cc.is_some() => {
+                let head = FeedbackHead {
+                    base_sequence: feedback.base_sequence(),
+                    reference_time: feedback.reference_time(),
+                };
+                let statuses = feedback.statuses().map(|status| (status.sequence, status.delta));
+                // What cannot be used is counted there.
+                let _ = self.bandwidth.feedback(head, statuses, now);
+                if !self.bandwidth.can_probe() && self.padding_position().is_some() {
+                    self.bandwidth.allow_probes(now);
+                }
                 each(Feedback::TransportCc(feedback));
             }
-            Packet::Remb(remb) => each(Feedback::Remb { bits_per_second: remb.bitrate_bps() }),
+            Packet::Remb(remb) => {
+                self.bandwidth.remb(remb.bitrate_bps(), now);
+                each(Feedback::Remb { bits_per_second: remb.bitrate_bps() });
+            }
             Packet::Bye(bye) => {
                 let own = bye.ssrcs().filter(|&ssrc| self.own_source(ssrc).is_some());
                 own.for_each(|ssrc| each(Feedback::Bye { ssrc }));

@@ -85,7 +85,7 @@ impl Transport {
             });
         }
         self.budget.earn(len);
-        Some(self.note_sealed(len, number))
+        Some(self.note_sealed(len, number, now))
     }
 
     /// The record of a packet that the peer misses, if it may be sent again now: at most once a round trip, four times
@@ -93,6 +93,7 @@ impl Transport {
     pub fn nacked(&mut self, ssrc: u32, sequence: u16, now: Timestamp) -> Option<Record> {
         let at = self.send_position(ssrc)?;
         let round_trip_us = self.round_trip_us();
+        self.budget.limit(self.bandwidth.target());
         let stream = &mut self.send[at];
         let highest = stream.used.highest()?;
         // Half a span around the highest; what lies ahead of it was never sent.
@@ -152,7 +153,7 @@ impl Transport {
             return None;
         }
         self.statistics.packets_retransmitted += 1;
-        Some(self.note_sealed(len, number))
+        Some(self.note_sealed(len, number, now))
     }
 
     /// Note the clocks of what `ssrc` carries now, translated to the outgoing stream: our reports carry them on.
@@ -166,8 +167,11 @@ impl Transport {
         self.send_ssrcs.iter().position(|&known| known == ssrc)
     }
 
-    fn note_sealed(&mut self, len: usize, number: Option<u64>) -> Sealed {
-        self.next_transport_cc += u64::from(number.is_some());
+    pub(crate) fn note_sealed(&mut self, len: usize, number: Option<u64>, now: Timestamp) -> Sealed {
+        if let Some(number) = number {
+            self.next_transport_cc += 1;
+            self.bandwidth.note_sent(number, len, now);
+        }
         self.statistics.packets_sent += 1;
         self.statistics.bytes_sent += len as u64;
         Sealed { len, transport_cc: number }
@@ -192,20 +196,20 @@ impl<'a> Repair<'a> {
 }
 
 /// The numbers of one datagram to write.
-struct Plan {
-    header: Header,
+pub(crate) struct Plan {
+    pub(crate) header: Header,
     /// On the RTX stream: what goes before the payload.
-    original_sequence: Option<u16>,
-    padding: u8,
-    transport_cc: Option<u16>,
+    pub(crate) original_sequence: Option<u16>,
+    pub(crate) padding: u8,
+    pub(crate) transport_cc: Option<u16>,
     /// The absolute send time.
-    stamped: Timestamp,
-    index: u64,
+    pub(crate) stamped: Timestamp,
+    pub(crate) index: u64,
 }
 
 impl Plan {
     /// Length and first four tag bytes of the protected packet at the start of `out`.
-    fn write(
+    pub(crate) fn write(
         &self,
         session: &Session,
         ids: &ExtensionIds,

@@ -72,6 +72,7 @@ pub(crate) fn config(name: char, controlling: bool, address: SocketAddr) -> Conf
         ssrc_rewriting: true,
         key_frame_message: KeyFrameMessage::Pli,
         rate_limit: RateLimit { packets: 1_000_000, bits: 4_000_000_000 },
+        bandwidth: bandwidth::Config::default(),
         cname: "sluice".into(),
         seed: u64::from(u32::from(name)) + 77,
     }

@@ -1,6 +1,7 @@
 //! The state machine itself: what it holds, and its life. The packet paths are in `receiving`, `sending`, `rtcp_in` and
 //! `feedback`.
 
+use bandwidth::Estimator;
 use contract::session::{Candidate, ExtensionIds};
 use contract::{DropReason, Timestamp};
 
@@ -39,6 +40,9 @@ pub struct Transport {
     pub(crate) budget: Budget,
     /// Starts at 1; goes on when keys change.
     pub(crate) next_transport_cc: u64,
+    pub(crate) bandwidth: Estimator,
+    /// Which of the packets sent last a probe repeats next.
+    pub(crate) probe_turn: u64,
 
     pub(crate) reporter: Reporter,
     pub(crate) rtcp_due: Timestamp,
@@ -69,6 +73,8 @@ impl Transport {
             retired: Retired::new(config.ssrc_rewriting),
             budget: Budget::new(now),
             next_transport_cc: 1,
+            bandwidth: Estimator::new(config.bandwidth, now),
+            probe_turn: 0,
             reporter: Reporter::new(config, now),
             rtcp_due: now,
             report_round_trip_us: None,
@@ -130,13 +136,14 @@ impl Transport {
 
     /// When [`Transport::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Timestamp {
-        self.agent.poll_timeout().min(self.rtcp_due)
+        self.agent.poll_timeout().min(self.rtcp_due).min(self.bandwidth.poll_timeout())
     }
 
-    /// Checks, consent, reports, feedback: whatever is due.
+    /// Checks, consent, reports, feedback: whatever is due. Afterwards send what [`Transport::probe_due`] asks for.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut impl Outbox) {
         self.agent.handle_timeout(now, out);
         self.send_rtcp(now, out);
+        self.bandwidth.handle_timeout(now);
     }
 
     /// Next news. Drain after `stun` and `handle_timeout`: the queue is bounded.
@@ -163,6 +170,22 @@ impl Transport {
     /// Whether media can be opened and sealed.
     pub fn has_keys(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// What the path to the peer carries.
+    pub fn bandwidth(&self) -> &Estimator {
+        &self.bandwidth
+    }
+
+    /// What all that the peer asks for would take, in bits per second: probes go up to there.
+    pub fn set_wanted(&mut self, bits_per_second: u64, now: Timestamp) {
+        let can_probe = self.padding_position().is_some();
+        self.bandwidth.set_wanted(bits_per_second, can_probe, now);
+    }
+
+    /// Packets take another way: what was measured on the old one says nothing of it.
+    pub fn path_changed(&mut self, now: Timestamp) {
+        self.bandwidth.restart(now);
     }
 
     /// Round trip in microseconds: by report blocks, which include the peer's own delay least, else by checks.

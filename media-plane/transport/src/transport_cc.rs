@@ -9,6 +9,8 @@ use wire::sequence::unwrap_u16;
 
 /// Arrivals kept: half a second of an endpoint at its rate limit is 1,000.
 const ARRIVALS_MAX: usize = 1_024;
+/// A packet that comes later than so many numbers behind stays lost.
+const OVERTAKEN_MAX: u64 = 128;
 /// Packets that one feedback speaks of at most; a longer stretch is split.
 const STATUSES_MAX: usize = 256;
 /// After this time a feedback goes out.
@@ -26,6 +28,8 @@ pub(crate) struct Arrivals {
     ring: Box<[Option<i64>]>,
     /// First number that was not spoken of yet.
     base: u64,
+    /// First number there was.
+    first: u64,
     highest: Option<u64>,
     /// When the last feedback went out, or the first packet came.
     since: Timestamp,
@@ -39,6 +43,7 @@ impl Arrivals {
         Arrivals {
             ring: vec![None; ARRIVALS_MAX].into_boxed_slice(),
             base: 0,
+            first: 0,
             highest: None,
             since: Timestamp::ZERO,
             due: Timestamp::NEVER,
@@ -53,16 +58,15 @@ impl Arrivals {
         let reference = self.highest.unwrap_or(1 << 16 | u64::from(sequence));
         let number = unwrap_u16(reference, sequence);
         if self.highest.is_none() {
-            (self.base, self.since) = (number, now);
+            (self.base, self.first, self.since) = (number, number, now);
         }
-        if number < self.base {
-            // Told as lost already; telling again would only confuse the estimator.
+        if number < self.base && !self.step_back(number) {
             return;
         }
         let next = self.highest.map_or(number, |highest| highest + 1);
         if number - self.base >= ARRIVALS_MAX as u64 {
             // A leap: what lies before it is not worth a feedback.
-            self.base = number;
+            (self.base, self.first) = (number, number);
         } else {
             for between in next..number {
                 self.ring[between as usize % ARRIVALS_MAX] = None;
@@ -77,6 +81,17 @@ impl Arrivals {
         self.media_ssrc = ssrc;
         let due = self.since + if marker { INTERVAL_AT_MARKER } else { INTERVAL };
         self.due = self.due.min(due);
+    }
+
+    /// A packet that was told as lost had only been overtaken: the next feedback begins with it once more. False if it is too old or was
+    /// told as arrived.
+    fn step_back(&mut self, number: u64) -> bool {
+        let far = self.highest.is_none_or(|highest| highest - number >= OVERTAKEN_MAX);
+        if far || number < self.first || self.ring[number as usize % ARRIVALS_MAX].is_some() {
+            return false;
+        }
+        self.base = number;
+        true
     }
 
     /// When a feedback wants to go out.
@@ -139,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_told_once_lost_or_arrived() {
+    fn every_number_is_told_and_again_what_had_only_been_overtaken() {
         let mut arrivals = Arrivals::new();
         assert_eq!(told(&mut arrivals, us(0)), []);
         for (number, at) in [(65_534, 1_000), (65_535, 2_000), (2, 9_000), (0, 9_250), (2, 9_500)] {
@@ -147,11 +162,14 @@ mod tests {
         }
         let expected = [(65_534, Some(4)), (65_535, Some(8)), (0, Some(37)), (1, None), (2, Some(36))];
         assert_eq!(told(&mut arrivals, us(100_000)), expected);
-        // 1 comes after it was told as lost; 3 and 4 are new.
+        // 1 comes after it was told as lost, so that the feedback begins there again; 3 and 4 are new.
         for (number, at) in [(1, 101_000), (4, 102_000)] {
             arrivals.note(number, 7, false, us(at));
         }
-        assert_eq!(told(&mut arrivals, us(200_000)), [(3, None), (4, Some(408))]);
+        assert_eq!(
+            told(&mut arrivals, us(200_000)),
+            [(1, Some(404)), (2, Some(36)), (3, None), (4, Some(408))]
+        );
     }
 
     #[test]

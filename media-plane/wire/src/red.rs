@@ -82,6 +82,28 @@ impl<'a> Red<'a> {
     }
 }
 
+/// Write a payload: older blocks as (payload type, timestamp offset, data), oldest first, then the primary one. Its length; `None`
+/// if there is no room, or a block does not fit its header.
+pub fn write(out: &mut [u8], older: &[(u8, u16, &[u8])], payload_type: u8, primary: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        out.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+        at += bytes.len();
+        Some(at)
+    };
+    for (payload_type, offset, data) in older {
+        let fits = data.len() <= 0x3FF && *offset <= 0x3FFF;
+        let len = u32::try_from(data.len()).ok().filter(|_| fits)?;
+        let word = 1 << 31 | u32::from(payload_type & 0x7F) << 24 | u32::from(*offset) << 10 | len;
+        put(&word.to_be_bytes())?;
+    }
+    put(&[payload_type & 0x7F])?;
+    for (_, _, data) in older {
+        put(data)?;
+    }
+    put(primary)
+}
+
 /// Set in a header that another one follows.
 const FOLLOWED: u8 = 0x80;
 /// All headers but the last, which has one byte.
@@ -136,6 +158,19 @@ mod tests {
         let mut nested = [0x80 | 111, 0, 0, 0].repeat(BLOCKS_MAX);
         nested.push(111);
         assert_eq!(Red::parse(&nested), Err(Malformed::TooManyBlocks));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let older: [(u8, u16, &[u8]); 2] = [(111, 1_920, &[1, 2, 3]), (111, 960, &[4])];
+        let mut out = [0; 64];
+        let len = write(&mut out, &older, 111, &[5, 6]).unwrap();
+        let red = Red::parse(&out[..len]).unwrap();
+        let read: Vec<_> =
+            red.blocks().map(|block| (block.timestamp_offset, out[block.range].to_vec())).collect();
+        assert_eq!(read, [(1_920, vec![1, 2, 3]), (960, vec![4]), (0, vec![5, 6])]);
+        assert_eq!(write(&mut out[..len - 1], &older, 111, &[5, 6]), None);
+        assert_eq!(write(&mut out, &[(111, 0x4000, &[])], 111, &[5, 6]), None);
     }
 
     proptest! {

@@ -27,7 +27,7 @@ impl Worker {
 
     fn apply(&mut self, order: Order, now: Timestamp, io: &mut impl DatagramIo) -> Spent {
         match order {
-            Order::OpenRoom(room) => self.open_room(room),
+            Order::OpenRoom(room) => self.open_room(room, now),
             Order::CloseRoom(conference) => self.close_room(conference),
             Order::GrowRoom(conference, tables) => self.grow_room(conference, tables),
             Order::SetPeers(conference, peers) => {
@@ -116,12 +116,19 @@ impl Worker {
                 }
                 Spent::Nothing
             }
+            Order::CopyBandwidth { seat, endpoint, mut copy } => {
+                if let Some(seat) = seat_mut(&mut self.seats, seat, endpoint) {
+                    copy.copy(endpoint, seat.transport.bandwidth());
+                }
+                self.give_back(Return::Bandwidth(copy));
+                Spent::Nothing
+            }
             Order::AddSpares { seat, endpoint, spares } => self.add_spares(seat, endpoint, spares),
             _ => Spent::Nothing,
         }
     }
 
-    fn open_room(&mut self, room: Box<Room>) -> Spent {
+    fn open_room(&mut self, room: Box<Room>, now: Timestamp) -> Spent {
         let free = self.rooms.iter().position(Option::is_none);
         if free.is_none() && self.rooms.len() == self.rooms.capacity() {
             return Spent::Room(room);
@@ -132,6 +139,9 @@ impl Worker {
         });
         self.room_numbers.insert(room.id, number as u32);
         self.rooms[number] = Some(room);
+        if let Some(room) = &mut self.rooms[number] {
+            room.conference.set_shedding(self.ladder.step, now);
+        }
         self.note_deadline_of_room(number as u32);
         Spent::Nothing
     }
@@ -183,6 +193,7 @@ impl Worker {
             self.deadlines.set(seat.index, seat.transport.poll_timeout());
             *place = Some(seat);
         }
+        self.note_bandwidth(number as u32, now);
         self.events_of(conference, now, io);
         Spent::Nothing
     }
@@ -278,6 +289,10 @@ impl Worker {
                 spares.push(stream);
                 break;
             }
+        }
+        let (room, unbegun) = (seat.room, core::mem::take(&mut seat.unbegun));
+        for (ssrc, rtx, media) in unbegun {
+            self.begin_stream(room, endpoint, ssrc, rtx, media);
         }
         Spent::Spares(spares)
     }

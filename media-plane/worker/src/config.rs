@@ -27,8 +27,12 @@ pub struct Config {
     pub slots: u32,
     /// How long a worker spins past the last packet before it sleeps, microseconds.
     pub spin_us: u64,
-    /// Bits per second that each receiver is taken to have, while nothing estimates it.
+    /// Bits per second that a receiver is sent at most, and what one is taken to have that gives no feedback.
     pub receiver_budget: u64,
+    /// Bits per second that a receiver is sent before its feedback says what it has.
+    pub initial_bandwidth: u64,
+    /// Of audio, only so many of the loudest are forwarded; `None` forwards all.
+    pub loudest: Option<usize>,
     /// Endpoints of one conference on one worker before the next go to another.
     pub spread_after: usize,
     /// Threads that run DTLS handshakes; endpoints are dealt to them by number.
@@ -50,6 +54,8 @@ impl Default for Config {
             slots: 16_384,
             spin_us: 500,
             receiver_budget: 20_000_000,
+            initial_bandwidth: 1_000_000,
+            loudest: None,
             spread_after: 50,
             handshake_threads: 1,
             allow_loopback: true,

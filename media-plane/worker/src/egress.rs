@@ -13,6 +13,7 @@ use crate::datagram_io::DatagramIo;
 use crate::fanout::Published;
 use crate::grouping::{Grouping, OFFERS_MAX, Offer, Placed};
 use crate::packet_parts::PacketParts;
+use crate::redundancy::{RED_BYTES_MAX, RecentAudio};
 use crate::seat::Seat;
 use crate::statistics::Statistics;
 use crate::worker::{Worker, seat_mut};
@@ -58,6 +59,40 @@ impl<I: DatagramIo> Exit<'_, I> {
         let Published { parts, slot, .. } = *published;
         let token = Token::of(published).pack();
         self.outbound.offered.push(Offered { projected, parts, slot, token });
+    }
+
+    /// Send audio that the receiver gets other than it came: with redundancy, or without. What was taken in goes first, as order
+    /// holds within a stream. False: it goes as it came.
+    pub(crate) fn send_changed_audio(
+        &mut self,
+        projected: &Projected,
+        published: &Published,
+        recent: Option<&RecentAudio>,
+    ) -> bool {
+        if projected.media != Media::Audio || !self.seat.changes_audio(published.media.codec, self.now) {
+            return false;
+        }
+        let mut redundant = [0; RED_BYTES_MAX];
+        let payload = published.parts.payload(self.arena.bytes(published.slot));
+        let instead = self.seat.audio_for(&published.media, payload, recent, &mut redundant);
+        let Some((payload_type, payload)) = instead else { return false };
+        self.send();
+        let offered =
+            Offered { projected: *projected, parts: published.parts, slot: published.slot, token: 0 };
+        let header = wire::rtp::Header { payload_type, ..projected.header };
+        let outgoing = Outgoing { header, payload, ..offered.outgoing(self.arena, 0) };
+        let Exit { seat, now, .. } = self;
+        let mut len = 0;
+        let queued = self.io.send(self.path, DATAGRAM_BYTES_MAX, |out| {
+            len = seat.transport.seal_rtp(&outgoing, *now, out).map_or(0, |sealed| sealed.len);
+            len
+        });
+        if queued && len > 0 {
+            self.statistics.count(Metric::PacketsForwarded);
+        } else {
+            self.failed = true;
+        }
+        true
     }
 
     /// Send what was taken in, in as few messages as may be.
@@ -183,10 +218,10 @@ impl Worker {
 
 /// Where a sent packet is found again: what the transport's record carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Token {
-    source: u16,
-    encoding: u8,
-    sequence: u64,
+pub(crate) struct Token {
+    pub(crate) source: u16,
+    pub(crate) encoding: u8,
+    pub(crate) sequence: u64,
 }
 
 impl Token {
@@ -203,7 +238,7 @@ impl Token {
         u64::from(self.source) << 48 | u64::from(self.encoding) << 40 | self.sequence & SEQUENCE_MASK
     }
 
-    fn unpack(token: u64) -> Token {
+    pub(crate) fn unpack(token: u64) -> Token {
         Token { source: (token >> 48) as u16, encoding: (token >> 40) as u8, sequence: token & SEQUENCE_MASK }
     }
 }

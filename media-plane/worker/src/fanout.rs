@@ -81,18 +81,22 @@ impl Worker {
         let Some(source) = room.conference.note(&published.media) else { return };
         published.source = source;
         if let Some(cache) = room.cache(source) {
-            arena.retain(published.slot);
-            let cached = Cached {
-                sequence: published.media.sequence,
-                slot: published.slot,
-                parts: published.parts,
-                arrival: now,
-            };
-            let MediaPacket { encoding, sequence, .. } = published.media;
-            cache.insert(encoding, cached, arena);
-            cache.remember(&published.media);
-            let at = KeptAt { room: published.room, source, encoding, sequence, arrival: now };
-            kept.note(at, rooms, arena);
+            if let Some(audio) = &mut cache.audio {
+                audio.note(&published.media, published.parts.payload(arena.bytes(published.slot)));
+            } else {
+                arena.retain(published.slot);
+                let cached = Cached {
+                    sequence: published.media.sequence,
+                    slot: published.slot,
+                    parts: published.parts,
+                    arrival: now,
+                };
+                let MediaPacket { encoding, sequence, .. } = published.media;
+                cache.insert(encoding, cached, arena);
+                cache.remember(&published.media);
+                let at = KeptAt { room: published.room, source, encoding, sequence, arrival: now };
+                kept.note(at, rooms, arena);
+            }
         }
         arena.retain(published.slot);
         list.push(published);
@@ -189,7 +193,10 @@ impl Worker {
         };
         let mut offer = |room: &mut Room, published: &Published| {
             let projected = room.conference.project(receiver, published.source, &published.media)?;
-            exit.offer(projected, published);
+            let recent = room.cache(published.source).and_then(|cache| cache.audio.as_ref());
+            if !exit.send_changed_audio(&projected, published, recent) {
+                exit.offer(projected, published);
+            }
             Some(projected.replay)
         };
         for published in packets.iter() {

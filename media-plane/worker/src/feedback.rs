@@ -23,6 +23,12 @@ impl Worker {
         match item {
             Wanted::Packet { ssrc, sequence } => self.retransmit(from, ssrc, sequence, now, io),
             Wanted::KeyFrame { ssrc } => self.key_frame_for(from, ssrc, now),
+            Wanted::Protection { fraction } => {
+                if let Some(seat) = seat_mut(&mut self.seats, from.seat, from.endpoint) {
+                    seat.note_loss(fraction, now);
+                }
+            }
+            Wanted::Bandwidth => self.note_bandwidth(from.seat, now),
             Wanted::Clocks { ssrc, ntp, rtp } => {
                 let Some(seat) = seat_mut(&mut self.seats, from.seat, from.endpoint) else { return };
                 let Some(stream) = seat.stream(ssrc) else { return };
@@ -134,6 +140,7 @@ impl Worker {
                     let _ = clock;
                     self.begin_stream(number, receiver, ssrc, rtx, media);
                 }
+                Some(Event::StreamEnded { receiver, ssrc }) => self.end_stream(number, receiver, ssrc),
                 Some(Event::Forwarded { receiver, sources }) => {
                     self.report(Report::ForwardedSources { endpoint: receiver, sources });
                 }
@@ -143,6 +150,9 @@ impl Worker {
                 }
                 Some(Event::Demand { source, max_height }) => {
                     self.report(Report::SourceDemand { worker: self.id, source, max_height });
+                }
+                Some(Event::Ideal { receiver, bits_per_second }) => {
+                    self.set_wanted(number, receiver, bits_per_second, now);
                 }
                 Some(Event::DominantSpeaker { endpoint, previous }) => {
                     // Every replica hears all audio and comes to the same decision; the lowest worker tells.
@@ -155,8 +165,19 @@ impl Worker {
         self.note_deadline_of_room(number);
     }
 
+    /// A stream of `receiver` carries nothing for now: its records and counts go back to be freed.
+    fn end_stream(&mut self, number: u32, receiver: EndpointId, ssrc: u32) {
+        let Worker { rooms, seats, .. } = self;
+        let Some(room) = rooms[number as usize].as_deref() else { return };
+        let seat = room.conference.receiver_index(receiver).and_then(|at| room.seat(at));
+        let Some(seat) = seat.and_then(|seat| seat_mut(seats, seat, receiver)) else { return };
+        seat.unbegun.retain(|unbegun| unbegun.0 != ssrc);
+        let former = seat.transport.remove_send_stream(ssrc);
+        self.spent(Spent::SendStream(former));
+    }
+
     /// Give the transport of `receiver` a stream for a new outgoing SSRC, from the spares of its seat.
-    fn begin_stream(
+    pub(crate) fn begin_stream(
         &mut self,
         number: u32,
         receiver: EndpointId,
@@ -173,14 +194,18 @@ impl Worker {
             Media::Audio => seat.spares.audio.pop(),
             Media::Video => seat.spares.video.pop(),
         };
+        let Some(mut stream) = spare else {
+            // Many begin at once: the control thread brings more.
+            seat.unbegun.retain(|unbegun| unbegun.0 != ssrc);
+            let _ = seat.unbegun.try_push((ssrc, rtx, media));
+            return;
+        };
         let mut back = ArrayVec::<Spent, 2>::new();
-        if let Some(mut stream) = spare {
-            let former = seat.transport.remove_send_stream(ssrc);
-            back.push(Spent::SendStream(former));
-            stream.assign(ssrc, rtx);
-            if let Err(refused) = seat.transport.add_send_stream(stream) {
-                back.push(Spent::SendStream(Some(refused)));
-            }
+        let former = seat.transport.remove_send_stream(ssrc);
+        back.push(Spent::SendStream(former));
+        stream.assign(ssrc, rtx);
+        if let Err(refused) = seat.transport.add_send_stream(stream) {
+            back.push(Spent::SendStream(Some(refused)));
         }
         let (audio, video) = if media == Media::Audio { (1, 0) } else { (0, 1) };
         self.give_back(Return::SparesUsed { endpoint: receiver, audio, video });

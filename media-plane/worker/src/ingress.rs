@@ -184,6 +184,9 @@ impl Worker {
             }
             transport::Event::Connected(path) => {
                 self.heard_from(seat, now);
+                if let Some(seat) = seat_mut(&mut self.seats, seat, endpoint) {
+                    seat.transport.path_changed(now);
+                }
                 self.report(Report::TransportConnected { endpoint, remote: path.peer });
             }
             transport::Event::Failed | transport::Event::ConsentLost { .. } => {
@@ -368,9 +371,24 @@ pub(crate) enum Ended {
 /// What RTCP asks of this worker, free of borrowed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    KeyFrame { ssrc: u32 },
-    Packet { ssrc: u32, sequence: u16 },
-    Clocks { ssrc: u32, ntp: u64, rtp: u32 },
+    KeyFrame {
+        ssrc: u32,
+    },
+    Packet {
+        ssrc: u32,
+        sequence: u16,
+    },
+    Clocks {
+        ssrc: u32,
+        ntp: u64,
+        rtp: u32,
+    },
+    /// A share was lost, in 1/256: audio may need redundancy.
+    Protection {
+        fraction: u8,
+    },
+    /// To tell the conference what the link carries.
+    Bandwidth,
 }
 
 impl Wanted {
@@ -379,11 +397,11 @@ impl Wanted {
             Feedback::KeyFrameRequest { ssrc } => Some(Wanted::KeyFrame { ssrc }),
             Feedback::Nack { ssrc, sequence } => Some(Wanted::Packet { ssrc, sequence }),
             Feedback::SenderReport { ssrc, ntp, rtp } => Some(Wanted::Clocks { ssrc, ntp, rtp }),
-            // Estimation is not built yet; the transport keeps loss and round trip itself.
-            Feedback::TransportCc(_)
-            | Feedback::Remb { .. }
-            | Feedback::ReceiverLoss { .. }
-            | Feedback::Bye { .. } => None,
+            Feedback::TransportCc(_) | Feedback::Remb { .. } => Some(Wanted::Bandwidth),
+            Feedback::ReceiverLoss { fraction, .. } => {
+                (fraction > 0).then_some(Wanted::Protection { fraction })
+            }
+            Feedback::Bye { .. } => None,
         }
     }
 }

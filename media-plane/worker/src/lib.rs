@@ -9,6 +9,7 @@
 
 mod address_table;
 mod apply;
+mod bandwidth_state;
 mod cipher;
 mod config;
 mod datagram_io;
@@ -26,10 +27,13 @@ mod media_plane;
 mod mesh_in;
 mod mesh_message;
 mod order;
+mod overload;
 mod packet_cache;
 mod packet_parts;
 mod placement;
+mod probing;
 mod queues;
+mod redundancy;
 mod room;
 mod seat;
 mod seating;
@@ -42,6 +46,7 @@ mod ufrag;
 mod worker;
 mod worker_io;
 
+pub use bandwidth_state::BandwidthState;
 pub use cipher::{Cipher, CipherChoice};
 pub use config::{Config, Sending};
 pub use datagram_io::DatagramIo;

@@ -12,6 +12,7 @@ use contract::session::{EndpointSpec, LocalTransport, SourceSpec, VideoType};
 use contract::{Command, ConferenceId, EndpointId, Report, SourceId, Timestamp, WorkerId};
 use transport::srtp::Session;
 
+use crate::bandwidth_state::BandwidthState;
 use crate::cipher::Cipher;
 use crate::dtls::DtlsSender;
 use crate::order::{Order, Return, SourceOwner};
@@ -32,6 +33,7 @@ pub struct MediaPlane {
     surroundings: Surroundings,
     cipher: Cipher,
     receiver_budget: u64,
+    loudest: Option<usize>,
     placement: Placement,
     endpoints: HashMap<EndpointId, Placed>,
     conferences: HashMap<ConferenceId, Gathering>,
@@ -39,6 +41,8 @@ pub struct MediaPlane {
     ready: VecDeque<Report>,
     counts: Vec<Option<Box<Statistics>>>,
     tcp: Option<TcpEnd>,
+    /// The copy that came last.
+    bandwidth: Option<Box<BandwidthState>>,
     threads: Threads,
 }
 
@@ -77,11 +81,13 @@ impl MediaPlane {
             surroundings: parts.surroundings,
             cipher: parts.cipher,
             receiver_budget: parts.receiver_budget,
+            loudest: parts.loudest,
             placement: Placement::new(workers, parts.spread_after),
             endpoints: HashMap::new(),
             conferences: HashMap::new(),
             source_homes: HashMap::new(),
             ready: VecDeque::new(),
+            bandwidth: None,
             counts: (0..workers).map(|_| None).collect(),
             tcp: parts.tcp,
             threads: parts.threads,
@@ -216,6 +222,18 @@ impl MediaPlane {
         self.counts.iter().map(|count| count.as_deref())
     }
 
+    /// Ask for what is known of the link to a receiver; it arrives with a later poll. False if there is no such receiver.
+    pub fn request_bandwidth(&mut self, endpoint: EndpointId) -> bool {
+        let known = self.endpoints.contains_key(&endpoint);
+        self.order_seat(endpoint, |seat| Order::CopyBandwidth { seat, endpoint, copy: Box::default() });
+        known
+    }
+
+    /// The copy that came last, once.
+    pub fn take_bandwidth(&mut self) -> Option<Box<BandwidthState>> {
+        self.bandwidth.take()
+    }
+
     /// When each worker last began a turn or went to sleep; for health checks.
     pub fn last_turns(&self) -> impl Iterator<Item = Timestamp> + '_ {
         self.threads
@@ -279,7 +297,7 @@ impl MediaPlane {
         if !is_new_here {
             return;
         }
-        let replica = seating::conference(conference, self.receiver_budget, places);
+        let replica = seating::conference(conference, self.receiver_budget, self.loudest, places);
         let tables = RoomStorage::with_capacity(SOURCES_PER_PLACE * places, places);
         self.control.order(at, Order::OpenRoom(Box::new(Room::new(replica, tables))));
         for (spec, owner) in gathering.sources.values() {
@@ -392,6 +410,7 @@ impl MediaPlane {
                 let spares = seating::send_streams(usize::from(audio), usize::from(video));
                 self.order_seat(endpoint, |seat| Order::AddSpares { seat, endpoint, spares });
             }
+            Return::Bandwidth(copy) => self.bandwidth = Some(copy),
             Return::Counted(worker, statistics) => self.counts[usize::from(worker.0)] = Some(statistics),
             Return::Done(spent) => drop(spent),
         }
@@ -441,6 +460,7 @@ pub(crate) struct Parts {
     pub(crate) surroundings: Surroundings,
     pub(crate) cipher: Cipher,
     pub(crate) receiver_budget: u64,
+    pub(crate) loudest: Option<usize>,
     pub(crate) spread_after: usize,
     pub(crate) tcp: Option<TcpEnd>,
     pub(crate) threads: Threads,

@@ -6,6 +6,7 @@ use contract::session::{AudioSubscription, Candidate, ReceiverConstraints, Remot
 use contract::{ConferenceId, EndpointId, SourceId, WorkerId};
 use transport::{ReceiveStream, SendStream, srtp};
 
+use crate::bandwidth_state::BandwidthState;
 use crate::packet_cache::SourceCache;
 use crate::room::{Room, RoomStorage};
 use crate::seat::{Seat, SignalledStreams};
@@ -95,6 +96,12 @@ pub(crate) enum Order {
     },
     /// Fill it and give it back.
     Count(Box<Statistics>),
+    /// Fill it with what is known of the link and give it back.
+    CopyBandwidth {
+        seat: u32,
+        endpoint: EndpointId,
+        copy: Box<BandwidthState>,
+    },
     /// Leave the loop.
     Stop,
 }
@@ -118,6 +125,8 @@ pub(crate) enum Return {
     SparesUsed { endpoint: EndpointId, audio: u8, video: u8 },
     /// The count that was asked for.
     Counted(WorkerId, Box<Statistics>),
+    /// The copy that was asked for.
+    Bandwidth(Box<BandwidthState>),
     /// An order that has been carried out, with what was replaced, to be freed.
     Done(#[allow(dead_code)] Spent),
 }

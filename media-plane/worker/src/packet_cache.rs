@@ -8,6 +8,7 @@ use contract::{Timestamp, limits};
 use mesh::arena::{Arena, Slot};
 
 use crate::packet_parts::PacketParts;
+use crate::redundancy::RecentAudio;
 
 /// A packet kept for retransmission.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +25,23 @@ pub(crate) struct SourceCache {
     encodings: ArrayVec<Box<[Option<Cached>]>, { limits::ENCODINGS_PER_SOURCE_MAX }>,
     /// What the latest packets said of themselves, for offering them again.
     recent: ArrayVec<Box<[Option<MediaPacket>]>, { limits::ENCODINGS_PER_SOURCE_MAX }>,
+    /// The last frames of an audio source, which is not retransmitted but repeated.
+    pub(crate) audio: Option<RecentAudio>,
 }
 
 impl SourceCache {
-    /// For a video source of `encodings` encodings; audio is not retransmitted.
+    /// For an audio source: only the last frames are kept.
+    pub(crate) fn of_audio() -> SourceCache {
+        SourceCache { audio: Some(RecentAudio::new()), ..SourceCache::new(0) }
+    }
+
+    /// For a video source of `encodings` encodings.
     pub(crate) fn new(encodings: usize) -> SourceCache {
         let encodings = encodings.min(limits::ENCODINGS_PER_SOURCE_MAX);
         SourceCache {
             encodings: (0..encodings).map(|_| vec![None; PACKETS].into_boxed_slice()).collect(),
             recent: (0..encodings).map(|_| vec![None; RECENT].into_boxed_slice()).collect(),
+            audio: None,
         }
     }
 

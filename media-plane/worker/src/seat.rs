@@ -21,6 +21,8 @@ pub(crate) struct Seat {
     pub(crate) signalled: Box<SignalledStreams>,
     /// State for outgoing streams that are yet to begin.
     pub(crate) spares: Spares,
+    /// Streams that began when there was no spare, until there is one.
+    pub(crate) unbegun: ArrayVec<(u32, Option<u32>, Media), STREAMS_UNBEGUN_MAX>,
     /// The handshake thread that has its DTLS association.
     pub(crate) handshake_thread: usize,
     pub(crate) force_mute_audio: bool,
@@ -35,6 +37,13 @@ pub(crate) struct Seat {
     pub(crate) padding: PaddingBudget,
     /// Where the last DTLS datagram came from: answers go there until a path is selected.
     pub(crate) dtls_path: Option<Path>,
+    /// The bandwidth that its conference was told, bits per second.
+    pub(crate) bandwidth_told: u64,
+    /// Its audio is sent with redundancy until then.
+    pub(crate) protected_until: Timestamp,
+    /// Its probes and unusable feedbacks that were counted.
+    pub(crate) probes_counted: u64,
+    pub(crate) unusable_counted: u64,
 }
 
 impl Seat {
@@ -114,6 +123,8 @@ impl Seat {
     }
 }
 
+/// All slots of a receiver.
+const STREAMS_UNBEGUN_MAX: usize = contract::limits::VIDEO_SLOTS_MAX + contract::limits::AUDIO_SLOTS_MAX;
 /// Enough for the streams that can begin between two visits of the control thread.
 pub(crate) const SPARE_AUDIO_STREAMS: usize = 8;
 /// As above; a video stream's record of sent packets is large.

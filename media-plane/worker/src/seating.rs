@@ -21,6 +21,13 @@ pub(crate) struct Surroundings {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) allow_loopback: bool,
     pub(crate) handshake_threads: usize,
+    pub(crate) bandwidth: bandwidth::Config,
+}
+
+/// The bounds of every receiver's bandwidth.
+pub(crate) fn bandwidth(config: &crate::config::Config) -> bandwidth::Config {
+    let (start, max) = (config.initial_bandwidth, config.receiver_budget);
+    bandwidth::Config { start, max, ..bandwidth::Config::default() }
 }
 
 /// New ICE credentials for a seat.
@@ -51,6 +58,7 @@ pub(crate) fn seat(
         ssrc_rewriting: spec.ssrc_rewriting,
         key_frame_message: transport::KeyFrameMessage::Pli,
         rate_limit: transport::RateLimit::default(),
+        bandwidth: surroundings.bandwidth,
         cname: format!("{:016x}", u64::from_le_bytes(chance())),
         seed: u64::from_le_bytes(chance()),
     };
@@ -63,6 +71,7 @@ pub(crate) fn seat(
         extensions: spec.extensions,
         signalled: Box::default(),
         spares: spares(),
+        unbegun: arrayvec::ArrayVec::new(),
         handshake_thread: spec.endpoint.0 as usize % surroundings.handshake_threads.max(1),
         force_mute_audio: false,
         force_mute_video: false,
@@ -72,6 +81,10 @@ pub(crate) fn seat(
         activity: Activity::Awaited,
         padding: crate::grouping::PaddingBudget::default(),
         dtls_path: None,
+        bandwidth_told: 0,
+        protected_until: Timestamp::ZERO,
+        probes_counted: 0,
+        unusable_counted: 0,
     };
     let receiver = ReceiverSpec {
         endpoint: spec.endpoint,
@@ -112,8 +125,11 @@ pub(crate) fn streams(sources: &[SourceSpec]) -> (Vec<Box<ReceiveStream>>, Box<S
 
 /// A source for one replica, and the place for its packets if any may be asked for again.
 pub(crate) fn source(spec: &SourceSpec) -> (Box<Source>, Option<Box<SourceCache>>) {
-    let cache = (spec.media == Media::Video).then(|| Box::new(SourceCache::new(spec.encodings.len())));
-    (Box::new(Source::new(spec)), cache)
+    let cache = match spec.media {
+        Media::Video => SourceCache::new(spec.encodings.len()),
+        Media::Audio => SourceCache::of_audio(),
+    };
+    (Box::new(Source::new(spec)), Some(Box::new(cache)))
 }
 
 /// `audio` and `video` outgoing streams that have no SSRC yet.
@@ -126,8 +142,13 @@ pub(crate) fn send_streams(audio: usize, video: usize) -> Vec<Box<SendStream>> {
 }
 
 /// An empty replica.
-pub(crate) fn conference(id: contract::ConferenceId, budget: u64, places: usize) -> Conference {
-    let config = conference::Config { budget, ..conference::Config::default() };
+pub(crate) fn conference(
+    id: contract::ConferenceId,
+    budget: u64,
+    loudest: Option<usize>,
+    places: usize,
+) -> Conference {
+    let config = conference::Config { budget, loudest, ..conference::Config::default() };
     Conference::new(id, config, conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places))
 }
 

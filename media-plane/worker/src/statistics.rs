@@ -22,6 +22,8 @@ pub struct Statistics {
     pub endpoints: u64,
     /// Conferences with an endpoint here.
     pub conferences: u64,
+    /// What is given up for want of time, as the number of the step; 0 for nothing.
+    pub shedding: u64,
     /// Packet slots in use.
     pub slots_held: u64,
     /// Packet slots in all.
@@ -77,6 +79,7 @@ impl Statistics {
             received_at_last_turn: 0,
             endpoints: 0,
             conferences: 0,
+            shedding: 0,
             slots_held: 0,
             slots: 0,
             by_endpoint: Vec::new(),
@@ -147,6 +150,7 @@ impl Statistics {
         }
         to.endpoints = self.endpoints;
         to.conferences = self.conferences;
+        to.shedding = self.shedding;
         to.slots_held = self.slots_held;
         to.slots = self.slots;
     }

@@ -110,6 +110,7 @@ impl MediaPlane {
             local,
             allow_loopback: config.allow_loopback,
             handshake_threads: config.handshake_threads,
+            bandwidth: crate::seating::bandwidth(config),
         };
         let peers = Arc::clone(&queues.wakers);
         let (tcp, lines) = tcp::lines(&queues.wakers).map_err(StartError::System)?;
@@ -144,6 +145,7 @@ impl MediaPlane {
             surroundings,
             cipher: Cipher::settle(config.cipher),
             receiver_budget: config.receiver_budget,
+            loudest: config.loudest,
             spread_after: config.spread_after,
             tcp: Some(tcp),
             threads,
@@ -163,6 +165,7 @@ impl MediaPlane {
             local: config.local.clone(),
             allow_loopback: config.allow_loopback,
             handshake_threads: config.handshake_threads,
+            bandwidth: crate::seating::bandwidth(config),
         };
         let peers = Arc::clone(&queues.wakers);
         let ports = Mesh::ports(workers, MESH_RECORDS);
@@ -182,6 +185,7 @@ impl MediaPlane {
             surroundings,
             cipher: Cipher::settle(without_trial(config.cipher)),
             receiver_budget: config.receiver_budget,
+            loudest: config.loudest,
             spread_after: config.spread_after,
             tcp: None,
             threads: Threads { handles: Vec::new(), backends: Vec::new(), beats: Vec::new() },

@@ -58,6 +58,8 @@ impl Worker {
             let after = seat.transport.statistics();
             self.statistics.add(Metric::ChecksSent, after.checks_sent - before.checks_sent);
             self.statistics.add(Metric::NacksSent, after.nacks_sent - before.nacks_sent);
+            self.send_probe(number, now, io);
+            self.note_bandwidth(number, now);
             self.after_transport(number, now);
         } else {
             self.deadlines.set(number, Timestamp::NEVER);
@@ -72,6 +74,8 @@ impl Worker {
             self.sweep.slice = 0;
         }
         if self.sweep.slice == 0 {
+            self.sweep.count += 1;
+            self.mind_load(now);
             self.stranger_budget = STRANGERS_PER_SWEEP;
         }
         let begin = self.sweep.slice * SLICE_PLACES;
@@ -83,6 +87,14 @@ impl Worker {
     fn sweep_places(&mut self, places: Range<usize>, now: Timestamp) {
         let of = |count: usize| places.start.min(count)..places.end.min(count);
         for seat in of(self.seats.len()) {
+            let Some(entry) = self.seats[seat].as_deref_mut() else { continue };
+            // Each receiver in its turn, so that reports do not come all at once.
+            if self.sweep.count % SWEEPS_PER_REPORT == seat as u64 % SWEEPS_PER_REPORT
+                && entry.bandwidth_told > 0
+            {
+                let (endpoint, bits_per_second) = (entry.endpoint, entry.bandwidth_told);
+                self.report(Report::Bandwidth { endpoint, bits_per_second });
+            }
             let Some(entry) = self.seats[seat].as_deref_mut() else { continue };
             let change = activity_change(entry, now);
             if let Some((endpoint, activity)) = change {
@@ -129,6 +141,8 @@ pub(crate) struct Sweep {
     /// When it goes on.
     pub(crate) next: Timestamp,
     slice: usize,
+    /// How many have begun.
+    count: u64,
 }
 
 /// Seats and rooms looked at in one go: some ten microseconds.
@@ -137,6 +151,8 @@ const SLICE_PLACES: usize = 512;
 const RELEASED_PER_SLICE: usize = 4_096;
 /// Half a second, as the existing bridge checks connectivity.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// A receiver's bandwidth is reported each 10 s.
+const SWEEPS_PER_REPORT: u64 = 20;
 /// STUN messages from unknown addresses that one worker looks at between two sweeps: 20,000 a second.
 pub(crate) const STRANGERS_PER_SWEEP: u32 = 10_000;
 /// An endpoint without packets or consent for so long is shown as inactive.

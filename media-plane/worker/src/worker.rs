@@ -21,6 +21,7 @@ use crate::kept_order::KeptOrder;
 use crate::load::Load;
 use crate::mesh_message::MeshMessage;
 use crate::order::{Return, Spent};
+use crate::overload::Ladder;
 use crate::placement::SEATS_PER_WORKER;
 use crate::queues::WorkerEnd;
 use crate::room::Room;
@@ -58,6 +59,7 @@ pub struct Worker {
     /// Wakers of the other workers, by number.
     pub(crate) peers: Arc<[Waker]>,
     pub(crate) statistics: Statistics,
+    pub(crate) ladder: Ladder,
     pub(crate) sweep: Sweep,
     /// STUN from unknown addresses that may still be looked at in this sweep interval.
     pub(crate) stranger_budget: u32,
@@ -114,6 +116,7 @@ impl Worker {
             end: parts.end,
             peers: parts.peers,
             statistics: Statistics::new(),
+            ladder: Ladder::new(),
             sweep: Sweep::default(),
             stranger_budget: crate::timers::STRANGERS_PER_SWEEP,
             self_test: SelfTest::new(),

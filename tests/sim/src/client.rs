@@ -44,6 +44,20 @@ pub struct Client {
     tokens: u64,
     /// Datagrams that could not be opened, by reason.
     pub refused: HashMap<&'static str, u64>,
+    /// How loud it is: 0 is the loudest, 127 silence (RFC 6464).
+    pub level: u8,
+    /// Audio frames that came as redundancy in later packets (RFC 2198): source and frame.
+    pub recovered: Vec<(u64, u32)>,
+    /// Sender reports that came: when, SSRC, NTP time, RTP timestamp.
+    pub reports: Vec<(Timestamp, u32, u64, u32)>,
+    /// What it says of the time at which packets arrive, by the true time and their count: a hostile client's clock.
+    pub arrival_clock: Option<fn(Timestamp, u64) -> Timestamp>,
+    arrivals: u64,
+    /// Whether it asks for lost packets again, and for key frames when that did not help.
+    pub repairs: bool,
+    /// Whether its decoders ask for key frames when they are stuck.
+    pub looks: bool,
+    next_look: Timestamp,
     /// It takes part; a vanished one neither sends nor hears.
     pub alive: bool,
 }
@@ -91,6 +105,7 @@ impl Client {
             ssrc_rewriting: false,
             key_frame_message: transport::KeyFrameMessage::Pli,
             rate_limit: transport::RateLimit { packets: 100_000, bits: 1_000_000_000 },
+            bandwidth: bandwidth::Config::default(),
             cname: format!("client{number}"),
             seed: chance.bits(),
         };
@@ -115,6 +130,14 @@ impl Client {
             sent_payloads: HashMap::new(),
             tokens: 0,
             refused: HashMap::new(),
+            level: 30,
+            arrival_clock: None,
+            arrivals: 0,
+            recovered: Vec::new(),
+            reports: Vec::new(),
+            repairs: true,
+            looks: false,
+            next_look: Timestamp::ZERO,
             alive: true,
         };
         client.add_source(SourceId(number * 10), Media::Audio, &[(base, None)]);
@@ -159,6 +182,8 @@ impl Client {
         if self.known.iter().any(|(known, _, _)| *known == ssrc) {
             return;
         }
+        // Nobody asks for audio again: a client that repairs nothing treats video the same.
+        let media = if self.repairs { media } else { Media::Audio };
         let clock = if media == Media::Audio { 48_000 } else { 90_000 };
         self.known.push((ssrc, StreamKind::Media { media, rtx }, clock));
         if let Some(rtx) = rtx {
@@ -172,7 +197,8 @@ impl Client {
     /// When it wants to be called.
     pub fn next(&self) -> Timestamp {
         if self.alive {
-            self.transport.poll_timeout().min(self.next_audio).min(self.next_video)
+            let look = if self.looks { self.next_look } else { Timestamp::NEVER };
+            self.transport.poll_timeout().min(self.next_audio).min(self.next_video).min(look)
         } else {
             Timestamp::NEVER
         }
@@ -195,6 +221,10 @@ impl Client {
             self.transport.handle_timeout(now, &mut mail);
             while self.transport.poll_event().is_some() {}
         }
+        if self.next_look <= now {
+            self.next_look = now + LOOK;
+            self.ask_for_key_frames(now);
+        }
         if self.next_audio <= now {
             self.next_audio = now + Duration::from_millis(20);
             self.send_audio(now, &mut mail);
@@ -204,6 +234,15 @@ impl Client {
             self.send_video(now, &mut mail);
         }
         mail.0
+    }
+
+    /// What a decoder does that waits too long for a packet.
+    fn ask_for_key_frames(&mut self, now: Timestamp) {
+        let stuck = self.streams.iter().filter(|(_, stream)| stream.waits(now) > STUCK);
+        let stuck: Vec<u32> = stuck.map(|(ssrc, _)| *ssrc).collect();
+        for ssrc in stuck {
+            self.transport.request_key_frame(ssrc, now);
+        }
     }
 
     /// A datagram from the server; what it answers.
@@ -225,11 +264,22 @@ impl Client {
 
     fn receive_rtp(&mut self, datagram: &[u8], now: Timestamp) {
         let mut out = [0; 2_048];
-        match self.transport.open_rtp(datagram, &mut out, now) {
+        self.arrivals += 1;
+        let told = self.arrival_clock.map_or(now, |clock| clock(now, self.arrivals));
+        match self.transport.open_rtp(datagram, &mut out, told) {
             Ok(opened) => {
                 let packet = RtpPacket::parse(&out[..opened.len]).expect("an opened packet is well formed");
-                let Some(label) = Label::read(packet.payload()) else { return };
+                let mut payload = packet.payload();
+                if opened.payload_type == RED {
+                    let red = wire::red::Red::parse(payload).expect("redundancy is well formed");
+                    let older = red.blocks().filter(|block| block.timestamp_offset > 0);
+                    let labels = older.filter_map(|block| Label::read(&payload[block.range]));
+                    self.recovered.extend(labels.map(|label| (label.source, label.frame)));
+                    payload = &payload[red.primary().range];
+                }
+                let Some(label) = Label::read(payload) else { return };
                 let packet = Packet {
+                    at: now,
                     timestamp: opened.timestamp,
                     label,
                     picture: picture(packet.payload()).filter(|_| opened.payload_type == 100),
@@ -247,6 +297,7 @@ impl Client {
         let opened = self.transport.open_rtcp(datagram, &mut scratch, now, |feedback| match feedback {
             Feedback::KeyFrameRequest { ssrc } => key_frames.push(ssrc),
             Feedback::Nack { ssrc, sequence } => nacks.push((ssrc, sequence)),
+            Feedback::SenderReport { ssrc, ntp, rtp } => self.reports.push((now, ssrc, ntp, rtp)),
             _ => {}
         });
         if let Err(reason) = opened {
@@ -302,8 +353,8 @@ impl Client {
         }
         .write(&mut payload);
         payload.resize(80, 0xCD);
-        // Speaking, at -30 dB.
-        self.seal(header, payload, Some(0x80 | 30), now, mail);
+        self.transport.sender_report(header.ssrc, ntp(now), header.timestamp, now);
+        self.seal(header, payload, Some(0x80 | self.level), now, mail);
     }
 
     fn send_video(&mut self, now: Timestamp, mail: &mut ClientMail) {
@@ -311,6 +362,7 @@ impl Client {
         let mut camera = std::mem::take(&mut self.camera);
         for encoder in camera.iter_mut().filter(|encoder| encoder.active) {
             for (header, payload) in encoder.frame(source) {
+                self.transport.sender_report(header.ssrc, ntp(now), header.timestamp, now);
                 self.seal(header, payload, None, now, mail);
             }
         }
@@ -356,11 +408,27 @@ impl Client {
     }
 }
 
+/// NTP time (RFC 3550 §4) of a moment of the simulation.
+pub fn ntp(now: Timestamp) -> u64 {
+    ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64
+}
+
+/// Payload type of redundant audio.
+const RED: u8 = 112;
+
+/// How often a client looks whether its decoders are stuck.
+const LOOK: Duration = Duration::from_millis(100);
+/// So long it waits for a packet before it asks for a key frame instead.
+const STUCK: Duration = Duration::from_millis(400);
+
 /// The codecs of every model conference.
 pub fn payload_types() -> PayloadTypes {
     let type_ =
         |number, codec, clock_rate, rtx| PayloadType { number, codec, clock_rate, rtx, transport_cc: true };
-    [type_(111, Codec::Opus, 48_000, None), type_(100, Codec::Vp8, 90_000, Some(96))].into_iter().collect()
+    let red = type_(RED, Codec::Red, 48_000, None);
+    [type_(111, Codec::Opus, 48_000, None), red, type_(100, Codec::Vp8, 90_000, Some(96))]
+        .into_iter()
+        .collect()
 }
 
 /// The header extensions of every model conference.

@@ -7,12 +7,14 @@
 
 pub mod client;
 pub mod io;
+pub mod link;
 pub mod network;
 pub mod received;
 pub mod video;
 pub mod world;
 
 pub use client::Client;
+pub use link::{Link, LinkSpec};
 pub use network::Faults;
 pub use world::World;
 

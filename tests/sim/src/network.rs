@@ -1,11 +1,12 @@
 //! Datagrams under way: delay, loss, reordering, duplication, corruption; all by a seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use contract::{Duration, Timestamp};
 
 use crate::Chance;
+use crate::link::{Link, LinkSpec};
 
 /// What the network does to datagrams, each way.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +49,14 @@ pub struct Network {
     faults: Faults,
     under_way: BTreeMap<(Timestamp, u64), (To, Vec<u8>)>,
     number: u64,
+    /// In front of some clients, downwards; the faults do not apply there.
+    links: HashMap<SocketAddr, Link>,
 }
 
 impl Network {
     /// An empty network.
     pub fn new(faults: Faults) -> Network {
-        Network { faults, under_way: BTreeMap::new(), number: 0 }
+        Network { faults, under_way: BTreeMap::new(), number: 0, links: HashMap::new() }
     }
 
     /// Other faults from now on.
@@ -61,8 +64,23 @@ impl Network {
         self.faults = faults;
     }
 
+    /// Put a link in front of a client, or change it.
+    pub fn set_link(&mut self, client: SocketAddr, spec: LinkSpec, now: Timestamp) {
+        self.links.entry(client).or_insert_with(|| Link::new(spec, now)).set(spec, now);
+    }
+
+    /// The link in front of a client.
+    pub fn link(&self, client: SocketAddr) -> Option<&Link> {
+        self.links.get(&client)
+    }
+
     /// Put a datagram on its way.
     pub fn send(&mut self, to: To, bytes: Vec<u8>, now: Timestamp, chance: &mut Chance) {
+        if let To::Client(address) = to
+            && let Some(link) = self.links.get_mut(&address)
+        {
+            return link.send(bytes, now, chance);
+        }
         let copies = if chance.happens(self.faults.duplication) { 2 } else { 1 };
         for _ in 0..copies {
             if chance.happens(self.faults.loss) {
@@ -81,12 +99,23 @@ impl Network {
 
     /// When the next one arrives.
     pub fn next_arrival(&self) -> Timestamp {
-        self.under_way.first_key_value().map_or(Timestamp::NEVER, |((time, _), _)| *time)
+        let links = self.links.values().map(Link::next).min().unwrap_or(Timestamp::NEVER);
+        self.under_way.first_key_value().map_or(Timestamp::NEVER, |((time, _), _)| *time).min(links)
+    }
+
+    /// Move on what has left the links by now.
+    pub fn advance_links(&mut self, now: Timestamp, chance: &mut Chance) {
+        for (address, link) in self.links.iter_mut().filter(|(_, link)| link.next() <= now) {
+            for (arrival, bytes) in link.advance(now, chance) {
+                self.number += 1;
+                self.under_way.insert((arrival, self.number), (To::Client(*address), bytes));
+            }
+        }
     }
 
     /// The next one that has arrived by now.
     pub fn arrived(&mut self, now: Timestamp) -> Option<(To, Vec<u8>)> {
-        if self.next_arrival() > now {
+        if self.under_way.first_key_value().is_none_or(|((time, _), _)| *time > now) {
             return None;
         }
         self.under_way.pop_first().map(|(_, datagram)| datagram)

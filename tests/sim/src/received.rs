@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::{Duration, Timestamp};
 use wire::codec::vp8;
 
 use crate::video::Label;
@@ -9,6 +10,8 @@ use crate::video::Label;
 /// One packet as decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
+    /// When it came.
+    pub at: Timestamp,
     /// RTP timestamp.
     pub timestamp: u32,
     /// What it really is.
@@ -61,6 +64,55 @@ impl Stream {
             (Some((first, _)), Some((last, _))) => last - first + 1 - self.packets.len() as u64,
             _ => 0,
         }
+    }
+
+    /// When each frame could be shown: complete, and everything before it back to a key frame. What is missing for ever is
+    /// waited for until the next key frame.
+    pub fn shown(&self) -> Vec<(Timestamp, Label)> {
+        let mut shown = Vec::new();
+        let (mut ready, mut broken, mut next) = (Timestamp::ZERO, true, None);
+        let mut begun = false;
+        for (number, packet) in &self.packets {
+            let label = packet.label;
+            let gap = next.is_some_and(|next| next != *number);
+            next = Some(number + 1);
+            if label.first {
+                // A gap of one number is what a switch leaves for the rest of a frame.
+                broken |= gap && !label.key;
+                begun = true;
+                if label.key {
+                    (broken, ready) = (false, packet.at);
+                }
+            } else if gap {
+                (broken, begun) = (true, false);
+            }
+            ready = ready.max(packet.at);
+            if label.last && !broken && begun {
+                shown.push((ready, label));
+            }
+        }
+        shown
+    }
+
+    /// The longest time since a number has been missing that newer ones have followed.
+    pub fn waits(&self, now: Timestamp) -> Duration {
+        let newest = self.packets.iter().rev().take(400);
+        let (mut next, mut since) = (None, None);
+        for (number, packet) in newest {
+            if next.is_some_and(|next: u64| next != number + 1) {
+                since = Some(now.since(self.packets[&next.unwrap_or_default()].at));
+            }
+            next = Some(*number);
+            if packet.label.key && packet.label.first {
+                break;
+            }
+        }
+        since.unwrap_or_default()
+    }
+
+    /// Every packet, in the order of sequence numbers.
+    pub fn packets(&self) -> impl Iterator<Item = (u64, &Packet)> {
+        self.packets.iter().map(|(number, packet)| (*number, packet))
     }
 
     /// Switches between encodings.

@@ -2,6 +2,8 @@
 
 use wire::rtp::Header;
 
+use crate::Chance;
+
 /// What the body of each model packet says: from this a receiver knows what it really got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -70,6 +72,9 @@ pub struct Encoder {
     pub key_frame_wanted: bool,
     /// Frames are produced (the client obeys its sender constraints).
     pub active: bool,
+    /// Bits per second, with frames of unequal size and key frames five times as large; `None` for frames all alike.
+    pub rate: Option<u64>,
+    chance: Chance,
 }
 
 impl Encoder {
@@ -86,6 +91,8 @@ impl Encoder {
             packets_per_frame: 1 << encoding,
             key_frame_wanted: true,
             active: true,
+            rate: None,
+            chance: Chance::new(seed),
         }
     }
 
@@ -99,13 +106,38 @@ impl Encoder {
             self.tl0 = self.tl0.wrapping_add(1);
         }
         self.timestamp = self.timestamp.wrapping_add(3_000);
-        let packets = if key { self.packets_per_frame * 2 } else { self.packets_per_frame };
+        let (packets, length) = match self.rate {
+            Some(rate) => self.shape(rate, key, temporal),
+            None if key => (self.packets_per_frame * 2, 600 + 200 * usize::from(self.encoding)),
+            None => (self.packets_per_frame, 600 + 200 * usize::from(self.encoding)),
+        };
         (0..packets)
-            .map(|packet| self.packet(source, key, temporal, packet == 0, packet + 1 == packets))
+            .map(|packet| self.packet(source, key, temporal, (packet == 0, packet + 1 == packets), length))
             .collect()
     }
 
-    fn packet(&mut self, source: u64, key: bool, temporal: u8, first: bool, last: bool) -> (Header, Vec<u8>) {
+    /// Packets and bytes of each, of a frame of an encoder at this rate: of the three temporal layers the base has 40%, the middle
+    /// one 20% and the highest, half of the frames, 40%; frames differ by a quarter.
+    fn shape(&mut self, rate: u64, key: bool, temporal: u8) -> (usize, usize) {
+        let share = match (key, temporal) {
+            (true, _) => 5.0,
+            (_, 0) => 1.6,
+            _ => 0.8,
+        };
+        let noise = 0.75 + self.chance.below(1_000) as f64 / 2_000.0;
+        let bytes = (rate as f64 / 8.0 / 30.0 * share * noise) as usize;
+        let packets = bytes.div_ceil(1_100).max(1);
+        (packets, (bytes / packets).max(80))
+    }
+
+    fn packet(
+        &mut self,
+        source: u64,
+        key: bool,
+        temporal: u8,
+        (first, last): (bool, bool),
+        length: usize,
+    ) -> (Header, Vec<u8>) {
         let [high, low] = self.picture_id.to_be_bytes();
         let mut payload =
             vec![0x80 | u8::from(first) << 4, 0xE0, 0x80 | high, low, self.tl0, temporal << 6 | 0x20];
@@ -122,7 +154,7 @@ impl Encoder {
         }
         Label { source, frame: self.frame, encoding: self.encoding, temporal, key, first, last }
             .write(&mut payload);
-        payload.resize(600 + 200 * usize::from(self.encoding), 0xAB);
+        payload.resize(length, 0xAB);
         self.sequence = self.sequence.wrapping_add(1);
         let header = Header {
             marker: last,

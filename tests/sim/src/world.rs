@@ -103,6 +103,17 @@ impl World {
         self.tell(Command::SetConstraints { endpoint: self.clients[client].endpoint, constraints });
     }
 
+    /// What a client wants from now on, in full.
+    pub fn constrain(&mut self, client: usize, constraints: ReceiverConstraints) {
+        self.tell(Command::SetConstraints { endpoint: self.clients[client].endpoint, constraints });
+    }
+
+    /// Another link in front of a client.
+    pub fn set_link(&mut self, client: usize, spec: crate::LinkSpec) {
+        let now = self.now();
+        self.network.set_link(self.clients[client].address, spec, now);
+    }
+
     /// A client goes, as its signalling says.
     pub fn leave(&mut self, client: usize) {
         self.clients[client].alive = false;
@@ -113,6 +124,13 @@ impl World {
     pub fn run(&mut self, duration: Duration) {
         let end = self.now() + duration;
         while self.step(end) {}
+    }
+
+    /// Why a receiver is sent what it is sent: the decisions on its bandwidth, a line each.
+    pub fn bandwidth_log(&mut self, client: usize) -> Vec<String> {
+        self.media_plane.request_bandwidth(self.clients[client].endpoint);
+        self.run(Duration::from_millis(100));
+        self.media_plane.take_bandwidth().map_or_else(Vec::new, |state| state.lines())
     }
 
     /// Sum over workers.
@@ -163,6 +181,7 @@ impl World {
     }
 
     fn deliver(&mut self, now: Timestamp) {
+        self.network.advance_links(now, &mut self.chance);
         while let Some((to, bytes)) = self.network.arrived(now) {
             match to {
                 // As the kernel does: by a hash of the address, the same worker each time, not always the owner.

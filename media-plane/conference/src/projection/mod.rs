@@ -36,6 +36,12 @@ pub(crate) type Frames = Window<4>;
 /// RTP ticks of a frame at 30 a second and 90 kHz.
 const FRAME_TICKS: u32 = 3_000;
 
+/// Between two frames, at least: a millisecond.
+const TICKS_APART_MIN: u32 = 90;
+
+/// Reports that place a frame further than this from where its arrival does are not believed: a second.
+const CLOCKS_APART_MAX: u32 = 90_000;
+
 /// Longest pause that moves the timestamp on: half the range of a timestamp is 6.6 hours.
 const PAUSE_MAX_MS: u64 = 3_600_000;
 
@@ -140,6 +146,8 @@ pub(crate) struct VideoProjection {
     /// The frame that the last packet taken out belonged to.
     removed_frame: Option<(u64, u64)>,
     key_frame_wanted: bool,
+    /// What brings timestamps of the encoding that a key frame of has come to those of the one being forwarded, if known.
+    pub(crate) ticks_between: Option<u32>,
 }
 
 impl VideoProjection {
@@ -159,6 +167,7 @@ impl VideoProjection {
             forwarded: [0; ENCODINGS_PER_SOURCE_MAX],
             removed_frame: None,
             key_frame_wanted: false,
+            ticks_between: None,
         }
     }
 
@@ -268,13 +277,32 @@ impl VideoProjection {
         // A number is left free for the rest of a frame that was not sent to its end.
         let step = if last.started && !last.complete { 2 } else { 1 };
         self.sequence_offset = last.sequence.wrapping_add(step).wrapping_sub(packet.sequence);
+        let before = self.timestamp_offset;
         self.rebase_timestamp(packet);
+        if let Some(ticks) = self.ticks_between.take() {
+            self.follow_clocks(packet, before.wrapping_add(ticks));
+        }
         self.packets = Window::starting_at(packet.sequence);
         self.removed_frame = None;
         self.rewriter = Rewriter::starting_with(packet, &last, target);
         self.frames = Window::starting_at(self.rewriter.frame_key(packet));
         self.current = Some(packet.encoding);
         self.key_frame_wanted = packet.encoding != target.encoding;
+    }
+
+    /// Take the offset that the sender's reports give, unless it steps back or is far from what the arrival says: picture and
+    /// sound stay together over the switch.
+    fn follow_clocks(&mut self, packet: &MediaPacket, offset: u32) {
+        let timestamp = packet.timestamp.wrapping_add(offset);
+        let by_arrival = packet.timestamp.wrapping_add(self.timestamp_offset);
+        let ahead = timestamp.wrapping_sub(self.continuity.timestamp).cast_signed();
+        let apart = timestamp.wrapping_sub(by_arrival).cast_signed().unsigned_abs();
+        if apart >= CLOCKS_APART_MAX {
+            return;
+        }
+        // Of the same moment as the last frame sent, or older: as little later as makes it another frame.
+        let least = u32::try_from(i64::from(TICKS_APART_MIN) - i64::from(ahead)).unwrap_or(0);
+        self.timestamp_offset = offset.wrapping_add(least);
     }
 
     fn rebase_timestamp(&mut self, packet: &MediaPacket) {

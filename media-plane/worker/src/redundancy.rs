@@ -1,0 +1,112 @@
+//! Redundant audio (RFC 2198) by the receiver's need: added where packets are lost, taken away where it is not spoken.
+
+use conference::MediaPacket;
+use contract::session::Codec;
+use contract::{Duration, Timestamp};
+use wire::red::{self, Red};
+
+use crate::seat::Seat;
+
+/// Frames sent once more: with two, three packets in a row must be lost before anything is.
+const FRAMES: usize = 2;
+/// Frames remembered; some to spare for reordering.
+const REMEMBERED: usize = 4;
+/// Longer frames are not repeated: music in stereo has other needs than speech.
+const FRAME_BYTES_MAX: usize = 320;
+/// Most bytes of a payload with redundancy.
+pub(crate) const RED_BYTES_MAX: usize = 1_100;
+/// From this share lost on, in 1/256, redundancy is added: two percent.
+const LOSS_MIN: u8 = 5;
+/// And for so long after.
+const PROTECTED_FOR: Duration = Duration::from_secs(30);
+
+/// The last frames of an audio source.
+#[derive(Debug)]
+pub(crate) struct RecentAudio {
+    frames: [Frame; REMEMBERED],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    sequence: u64,
+    timestamp: u32,
+    payload_type: u8,
+    len: u16,
+    bytes: [u8; FRAME_BYTES_MAX],
+}
+
+impl RecentAudio {
+    pub(crate) fn new() -> RecentAudio {
+        let none = Frame { sequence: 0, timestamp: 0, payload_type: 0, len: 0, bytes: [0; FRAME_BYTES_MAX] };
+        RecentAudio { frames: [none; REMEMBERED] }
+    }
+
+    /// A packet with its payload.
+    pub(crate) fn note(&mut self, media: &MediaPacket, payload: &[u8]) {
+        let frame = &mut self.frames[media.sequence as usize % REMEMBERED];
+        let fits = media.codec == Codec::Opus && payload.len() <= FRAME_BYTES_MAX;
+        frame.len = if fits { payload.len() as u16 } else { 0 };
+        (frame.sequence, frame.timestamp) = (media.sequence, media.timestamp);
+        frame.payload_type = media.payload_type;
+        if fits {
+            frame.bytes[..payload.len()].copy_from_slice(payload);
+        }
+    }
+
+    /// The payload with the frames before it; its length.
+    fn protect(&self, media: &MediaPacket, payload: &[u8], out: &mut [u8]) -> Option<usize> {
+        let mut older: [(u8, u16, &[u8]); FRAMES] = [(0, 0, &[]); FRAMES];
+        let mut count = 0;
+        for back in (1..=FRAMES as u64).rev() {
+            let Some(sequence) = media.sequence.checked_sub(back) else { continue };
+            let frame = &self.frames[sequence as usize % REMEMBERED];
+            let offset = media.timestamp.wrapping_sub(frame.timestamp);
+            if frame.sequence != sequence || frame.len == 0 || offset == 0 || offset > 0x3FFF {
+                continue;
+            }
+            older[count] = (frame.payload_type, offset as u16, &frame.bytes[..usize::from(frame.len)]);
+            count += 1;
+        }
+        red::write(out, &older[..count], media.payload_type, payload)
+    }
+}
+
+impl Seat {
+    /// The receiver lost this share, in 1/256.
+    pub(crate) fn note_loss(&mut self, fraction: u8, now: Timestamp) {
+        if fraction >= LOSS_MIN {
+            self.protected_until = now + PROTECTED_FOR;
+        }
+    }
+
+    /// Whether audio of this codec goes to the receiver other than it came.
+    pub(crate) fn changes_audio(&self, codec: Codec, now: Timestamp) -> bool {
+        match codec {
+            Codec::Opus => now < self.protected_until,
+            Codec::Red => self.red().is_none(),
+            _ => false,
+        }
+    }
+
+    /// What the receiver gets instead of an audio payload, if it can be had: payload type, and the bytes, maybe in `out`.
+    pub(crate) fn audio_for<'a>(
+        &self,
+        media: &MediaPacket,
+        payload: &'a [u8],
+        recent: Option<&RecentAudio>,
+        out: &'a mut [u8],
+    ) -> Option<(u8, &'a [u8])> {
+        if media.codec == Codec::Red {
+            let primary = Red::parse(payload).ok()?.primary();
+            return Some((primary.payload_type, &payload[primary.range]));
+        }
+        let number = self.red()?;
+        let len = recent?.protect(media, payload, out)?;
+        Some((number, &out[..len]))
+    }
+
+    /// The payload type of redundant audio, if it is spoken.
+    fn red(&self) -> Option<u8> {
+        self.payload_types.iter().find(|signalled| signalled.codec == Codec::Red).map(|red| red.number)
+    }
+}

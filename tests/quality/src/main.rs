@@ -1,0 +1,65 @@
+//! `scripts/bench quality`: the plans under some seeds, as a table and as one JSON object.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+const HELP: &str = "usage: quality [--quick] [--json FILE] [--seeds N,...]";
+
+fn main() -> ExitCode {
+    let (mut quick, mut file, mut seeds) = (false, None, None);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--quick" => quick = true,
+            "--json" => file = words.next(),
+            "--seeds" => seeds = words.next(),
+            "--help" => {
+                println!("{HELP}");
+                return ExitCode::SUCCESS;
+            }
+            _ => {
+                eprintln!("{HELP}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let default = if quick { "1" } else { "1,2,3" };
+    let seeds =
+        seeds.as_deref().unwrap_or(default).split(',').map(str::parse).collect::<Result<Vec<u64>, _>>();
+    let Ok(seeds) = seeds else {
+        eprintln!("{HELP}");
+        return ExitCode::from(2);
+    };
+    let figures = quality::plans::all(&seeds, quick);
+    table("", &figures);
+    if let Some(file) = file
+        && let Err(error) = std::fs::write(&file, format!("{figures:#}\n"))
+    {
+        eprintln!("error: {file}: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// A line for each figure, the places where they stand as its name.
+fn table(name: &str, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                table(&format!("{name}{}{field}", if name.is_empty() { "" } else { "." }), value);
+            }
+        }
+        Value::Array(rows) if rows.iter().any(Value::is_object) => {
+            for row in rows.iter().filter_map(Value::as_object) {
+                let cells: Vec<String> =
+                    row.iter().map(|(field, value)| format!("{field} {value}")).collect();
+                println!("{name}: {}", cells.join(", "));
+            }
+        }
+        Value::Number(number) if number.is_f64() => {
+            println!("{name:<48} {:>10.2}", number.as_f64().unwrap_or(0.0))
+        }
+        other => println!("{name:<48} {other:>10}"),
+    }
+}

@@ -1,0 +1,59 @@
+//! The plans under one seed each, held to what is asked of them.
+
+use contract::{Duration, Timestamp};
+use quality::plans;
+
+#[test]
+fn a_step_down_drains_soon_and_a_step_up_brings_the_full_picture_back() {
+    let step = plans::step_down(1);
+    assert!(step.queue_below_100ms_after_s <= 2.0, "{step:?}");
+    assert!(step.overshoot_pct <= 20.0, "{step:?}");
+    assert!(step.full_layer_again_after_s <= 10.0, "{step:?}");
+}
+
+#[test]
+fn a_steady_link_is_used_without_flapping_or_freezing() {
+    let steady = plans::steady(1, 60);
+    assert!(steady.utilisation_pct >= 85.0, "{steady:?}");
+    assert!(steady.layer_changes_per_minute <= 1.0, "{steady:?}");
+    assert_eq!(steady.freezes, 0, "{steady:?}");
+}
+
+#[test]
+fn lost_audio_is_repeated_and_lost_video_sent_again() {
+    for (percent, audio_max) in [(5.0, 0.1), (10.0, 0.5), (20.0, 3.0)] {
+        let lossy = plans::lossy(1, percent, true, 30);
+        assert!(lossy.audio_lost_pct <= audio_max, "{percent}%: {lossy:?}");
+        let bare = plans::lossy(1, percent, false, 30);
+        assert!(lossy.longest_freeze_s < bare.longest_freeze_s.max(0.6), "{percent}%: {lossy:?} {bare:?}");
+    }
+}
+
+#[test]
+fn each_of_twelve_links_carries_what_it_can_whatever_the_others_carry() {
+    let rows = plans::mixed_links(1);
+    let short = rows.iter().filter(|row| row.got_height < row.best_possible_height).count();
+    assert!(rows.iter().all(|row| row.got_height <= row.tile_height.max(180)), "{rows:#?}");
+    assert!(short <= 1, "{rows:#?}");
+}
+
+#[test]
+fn picture_and_sound_stay_together_over_twenty_changes_of_layer() {
+    let drift = plans::lip_sync(1, 20);
+    assert!(drift <= 40.0, "{drift} ms");
+}
+
+#[test]
+fn a_receiver_that_lies_about_arrivals_harms_nobody_else() {
+    let clocks: [fn(Timestamp, u64) -> Timestamp; 4] = [
+        |_, _| Timestamp::from_millis(5_000),
+        |now, count| if count.is_multiple_of(50) { now + Duration::from_secs(3_600) } else { now },
+        |now, count| Timestamp::from_micros(now.as_micros() / (1 + count % 7)),
+        |now, count| now + Duration::from_millis(count * 3),
+    ];
+    for (number, clock) in clocks.into_iter().enumerate() {
+        let (shown, freezes, unusable) = plans::beside_a_liar(1, clock);
+        assert_eq!((shown, freezes), (Some(2), 0), "clock {number}");
+        assert!(number != 1 || unusable > 0, "what cannot be is counted");
+    }
+}
