@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use signaling::Domains;
 
+use crate::branding;
 use crate::config::Config;
 use crate::web_root::Tenant;
 
@@ -81,7 +82,7 @@ fn own_options(config: &Config, domains: &Domains) -> Map<String, Value> {
         "enableWelcomePage": true,
         "prejoinConfig": { "enabled": true },
         "analytics": { "disabled": true },
-        "sluice": { "appName": config.client.app_name },
+        "sluice": branding::of_client(&config.client),
     });
     let mut options = own.as_object().cloned().unwrap_or_default();
     merge(&mut options, &entrance(config, domains));

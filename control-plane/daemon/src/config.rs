@@ -133,7 +133,20 @@ pub(crate) struct Conference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) app_name: String,
+    pub(crate) tagline: Option<String>,
+    pub(crate) logo: Option<PathBuf>,
+    /// As in CSS: `#rrggbb`.
+    pub(crate) accent: Option<String>,
+    pub(crate) links: Vec<Link>,
     pub(crate) options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A link on the pages of the built-in client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) text: String,
+    /// `https://`, `http://` or `mailto:`.
+    pub(crate) url: String,
 }
 
 /// The `[web]` section.
@@ -223,10 +236,7 @@ impl Config {
                 occupants_max: reader.integer("conference.occupants_max", 2..=100_000) as usize,
                 websocket_url: reader.url("conference.websocket_url", &["ws://", "wss://"]),
             },
-            client: Client {
-                app_name: reader.text("client.app_name"),
-                options: reader.free_table("client.options"),
-            },
+            client: read_client(reader),
             web: read_web(reader),
             log: Log {
                 json: reader.choice("log.format", &[("text", false), ("json", true)]),
@@ -296,6 +306,36 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
         allowed_origins: reader.texts("http.allowed_origins"),
         connections_max: reader.integer("http.connections_max", 1..=1_000_000) as usize,
         connections_per_address: reader.integer("http.connections_per_address", 1..=1_000_000) as usize,
+    }
+}
+
+fn read_client(reader: &mut Reader<'_>) -> Client {
+    let accent = Some(reader.text("client.accent")).filter(|text| !text.is_empty());
+    let is_colour = |text: &String| {
+        text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    if accent.as_ref().is_some_and(|text| !is_colour(text)) {
+        reader.problem("client.accent", "must be a colour such as \"#2dd4bf\"");
+    }
+    let mut links = Vec::new();
+    for text in reader.texts("client.links") {
+        match text.split_once('=') {
+            Some((text, url))
+                if ["https://", "http://", "mailto:"].iter().any(|kind| url.starts_with(kind)) =>
+            {
+                links.push(Link { text: text.to_owned(), url: url.to_owned() });
+            }
+            _ => reader
+                .problem("client.links", "must hold texts such as \"Imprint=https://example.org/imprint\""),
+        }
+    }
+    Client {
+        app_name: reader.text("client.app_name"),
+        tagline: Some(reader.text("client.tagline")).filter(|text| !text.is_empty()),
+        logo: Some(PathBuf::from(reader.text("client.logo"))).filter(|path| !path.as_os_str().is_empty()),
+        accent,
+        links,
+        options: reader.free_table("client.options"),
     }
 }
 

@@ -35,7 +35,7 @@ use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
 use crate::token::Verifier;
 use crate::web_root::{Tenant, WebRoot};
-use crate::{bosh, challenges, conference_request, connections, self_test};
+use crate::{bosh, branding, challenges, conference_request, connections, self_test};
 
 /// What the public routes share.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub(crate) struct Public {
     pub(crate) domains: Arc<Domains>,
     pub(crate) status: Arc<Status>,
     scripts: Arc<Scripts>,
+    /// What the built-in client shows of its operator.
+    branding: Router,
     web_root: Option<WebRoot>,
     policy: HeaderValue,
     pub(crate) bosh: bosh::Sessions,
@@ -73,6 +75,7 @@ impl Public {
         Ok(Public {
             signaling,
             scripts,
+            branding: branding::router(&config.client)?,
             policy: content_security_policy(&config.web),
             web_root,
             domains: Arc::new(domains),
@@ -97,6 +100,7 @@ impl Public {
         let web_root = config.web.root.clone().map(|root| WebRoot::new(root, Arc::clone(&scripts)));
         Ok(Public {
             scripts,
+            branding: branding::router(&config.client)?,
             web_root,
             policy: content_security_policy(&config.web),
             allowed_origins: config.http.allowed_origins.clone().into(),
@@ -153,6 +157,7 @@ pub(crate) fn router(public: Public, candidates: &[Candidate]) -> Router {
         Some(web_root) => Router::new().fallback(move |request: Request| web_root.clone().serve(request)),
         None => built_in_client(),
     };
+    let branding = public.branding.clone();
     let challenges = challenges::router(public.challenge_folder.as_deref().map(Into::into));
     // Its requests are kept open, longer than anything else may take.
     let http_bind = get(bosh::keep_alive).post(bosh::post).options(bosh::options);
@@ -177,6 +182,7 @@ pub(crate) fn router(public: Public, candidates: &[Candidate]) -> Router {
         .with_state(public)
         .merge(self_test::router(candidates))
         .merge(challenges)
+        .merge(branding)
         .merge(client)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))

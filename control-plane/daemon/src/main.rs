@@ -8,6 +8,7 @@ use clap::Parser;
 mod accounts_file;
 mod bandwidth_queries;
 mod bosh;
+mod branding;
 mod candidates;
 mod challenges;
 mod channels;

@@ -9,12 +9,23 @@ interface StockConfig {
   startWithVideoMuted?: boolean;
   flags?: { ssrcRewritingEnabled?: boolean };
   videoQuality?: { codecPreferenceOrder?: string[] };
-  sluice?: { appName?: string; tagline?: string; codecPreferenceOrder?: string[] };
+  sluice?: { appName?: string; tagline?: string | null; logo?: string | null; accent?: string | null; links?: Link[]; codecPreferenceOrder?: string[] };
+}
+
+/** Shown at the foot of the start page and of the last page. */
+export interface Link {
+  text: string;
+  url: string;
 }
 
 export interface ClientConfig {
   appName: string;
   tagline: string | null;
+  /** Address of a picture in place of ours. */
+  logo: string | null;
+  /** `#rrggbb`. */
+  accent: string | null;
+  links: Link[];
   domain: string;
   muc: string;
   focus: string;
@@ -38,6 +49,9 @@ export function interpret(config: StockConfig, page: URL): ClientConfig {
   return {
     appName: config.sluice?.appName ?? 'Sluice',
     tagline: config.sluice?.tagline ?? null,
+    logo: config.sluice?.logo ?? null,
+    accent: config.sluice?.accent ?? null,
+    links: config.sluice?.links ?? [],
     domain,
     muc: config.hosts?.muc ?? `conference.${domain}`,
     focus: config.hosts?.focus ?? `focus.${domain}`,

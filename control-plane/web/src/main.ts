@@ -6,6 +6,7 @@ import { LocalMedia } from './media/local_media.ts';
 import { ownName, rememberRoom } from './rooms.ts';
 import { strings } from './strings.ts';
 import { testHook } from './test_hook.ts';
+import { applyAccent } from './ui/branding.ts';
 import { MeetingPage } from './ui/meeting_page.ts';
 import { showPreview } from './ui/preview_page.ts';
 import { showStartPage } from './ui/start_page.ts';
@@ -13,6 +14,7 @@ import { showStartPage } from './ui/start_page.ts';
 async function main(): Promise<void> {
   const root = document.getElementById('app')!;
   const config = readConfig();
+  applyAccent(config);
   const room = roomOfPath(location.pathname);
   if (room === '') {
     showStartPage(root, config);

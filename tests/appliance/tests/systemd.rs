@@ -28,6 +28,10 @@ fn analyze(arguments: &[&str], unit: &Path) -> Option<Output> {
 fn changed(folder: &str, change: impl Fn(&str) -> String) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     fs::create_dir_all(&folder).expect("a folder for tests");
+    // What the unit requires is looked for beside it.
+    for socket in ["sluice-http.socket", "sluice-https.socket"] {
+        fs::copy(unit_path().with_file_name(socket), folder.join(socket)).expect("the socket unit is there");
+    }
     let unit = folder.join("sluice.service");
     fs::write(&unit, change(&fs::read_to_string(unit_path()).expect("the unit is there"))).expect("written");
     unit

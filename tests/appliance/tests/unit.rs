@@ -41,7 +41,9 @@ fn the_service_has_no_capability() {
 #[test]
 fn the_sandbox_is_closed() {
     let table = [
-        ("DynamicUser", "yes"),
+        ("User", "sluice"),
+        ("StateDirectory", "sluice"),
+        ("StateDirectoryMode", "0700"),
         ("ProtectSystem", "strict"),
         ("ProtectHome", "yes"),
         ("PrivateTmp", "yes"),
@@ -99,6 +101,9 @@ fn it_starts_the_server_waits_for_it_watches_it_and_does_not_repeat_a_wrong_conf
         ("NotifyAccess", "main"),
         ("ExecStart", "/usr/bin/sluice serve --config /etc/sluice/sluice.toml"),
         ("EnvironmentFile", "-/etc/sluice/environment"),
+        ("Requires", "sluice-http.socket sluice-https.socket"),
+        ("Sockets", "sluice-http.socket sluice-https.socket"),
+        ("Also", "sluice-http.socket sluice-https.socket"),
         ("Restart", "on-failure"),
         ("RestartSec", "500ms"),
         ("RestartPreventExitStatus", "78"),
@@ -131,6 +136,17 @@ fn the_unit_names_no_port() {
     for directive in unit() {
         for port in ["8080", "8443", "10000", "443"] {
             assert!(!directive.value.contains(port), "{}={}", directive.name, directive.value);
+        }
+    }
+}
+
+#[test]
+fn every_other_unit_says_why_too() {
+    for name in ["sluice-http.socket", "sluice-https.socket", "sluice-tune.service"] {
+        let text = fs::read_to_string(root().join("systemd").join(name)).expect("the unit is there");
+        for directive in directives(&text).expect("the unit is well formed") {
+            let words = directive.comment.as_deref().unwrap_or_default().split_whitespace().count();
+            assert!(words >= 2, "{name} line {}: {}= says not why", directive.line, directive.name);
         }
     }
 }

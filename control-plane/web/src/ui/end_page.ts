@@ -2,8 +2,8 @@
 import type { ClientConfig } from '../config.ts';
 import type { ConferenceEvents } from '../conference.ts';
 import { strings } from '../strings.ts';
+import { links, logo } from './branding.ts';
 import { h } from './dom.ts';
-import { icon } from './icons.ts';
 import { addressOf } from './start_page.ts';
 
 export function showEndPage(root: HTMLElement, config: ClientConfig, room: string, reason: ConferenceEvents['ended']['reason'], detail?: string): void {
@@ -12,7 +12,7 @@ export function showEndPage(root: HTMLElement, config: ClientConfig, room: strin
     h(
       'div',
       { class: 'start' },
-      h('header', { class: 'brand' }, icon('logo'), h('span', {}, config.appName)),
+      h('header', { class: 'brand' }, logo(config), h('span', {}, config.appName)),
       h(
         'main',
         { class: 'start-main end-main' },
@@ -21,6 +21,7 @@ export function showEndPage(root: HTMLElement, config: ClientConfig, room: strin
         detail && h('p', { class: 'hint detail' }, detail),
         h('div', { class: 'end-actions' }, h('a', { class: 'button primary', href: addressOf(room) }, strings.rejoin), h('a', { class: 'button', href: '/' }, strings.backToStart)),
       ),
+      ...links(config),
     ),
   );
   title.focus();

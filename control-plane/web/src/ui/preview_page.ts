@@ -6,6 +6,7 @@ import { ownName, rememberName } from '../rooms.ts';
 import { strings } from '../strings.ts';
 import { DeviceFields } from './device_fields.ts';
 import { h, hueOf, initials, setAttribute, setText } from './dom.ts';
+import { logo } from './branding.ts';
 import { icon } from './icons.ts';
 
 /** Resolves with the chosen name once the user joins; devices stay open in `media`. */
@@ -73,7 +74,7 @@ class Preview {
       }),
     );
     root.replaceChildren(
-      h('div', { class: 'preview' }, h('header', { class: 'brand' }, h('a', { href: '/', class: 'brand-link' }, icon('logo'), h('span', {}, config.appName))), h('main', { class: 'preview-main' }, h('div', { class: 'preview-side' }, this.frame, meter), form)),
+      h('div', { class: 'preview' }, h('header', { class: 'brand' }, h('a', { href: '/', class: 'brand-link' }, logo(config), h('span', {}, config.appName))), h('main', { class: 'preview-main' }, h('div', { class: 'preview-side' }, this.frame, meter), form)),
     );
     document.title = `${room} | ${config.appName}`;
     this.update();

@@ -3,6 +3,7 @@ import type { ClientConfig } from '../config.ts';
 import { normaliseRoom } from '../config.ts';
 import { forgetRoom, recentRooms, suggestedRoom } from '../rooms.ts';
 import { strings } from '../strings.ts';
+import { links, logo } from './branding.ts';
 import { h } from './dom.ts';
 import { icon } from './icons.ts';
 
@@ -26,8 +27,9 @@ export function showStartPage(root: HTMLElement, config: ClientConfig): void {
     h(
       'div',
       { class: 'start' },
-      h('header', { class: 'brand' }, icon('logo'), h('span', {}, config.appName)),
+      h('header', { class: 'brand' }, logo(config), h('span', {}, config.appName)),
       h('main', { class: 'start-main' }, h('h1', {}, config.tagline ?? strings.tagline), form, recent),
+      ...links(config),
     ),
   );
   document.title = config.appName;
