@@ -185,7 +185,8 @@ impl Host for ThisHost {
     }
 
     fn tuning(&self) -> crate::tune::Looked {
-        crate::tune::Looked::with(tuning::Profile::detect(&tuning::ThisHost), &[])
+        let interfaces: Vec<String> = self.mtus().into_iter().map(|(name, _)| name).collect();
+        crate::tune::Looked::with(tuning::Profile::detect(&tuning::ThisHost), &interfaces)
     }
 
     fn pause(&self, time: Duration) {
