@@ -88,6 +88,8 @@ struct Held {
     deadline: Timestamp,
     begun: bool,
     established: bool,
+    /// A datagram of the peer came: its media path works.
+    reached: bool,
     messages: Pace,
 }
 
@@ -138,6 +140,10 @@ impl Thread {
     async fn datagram(&mut self, endpoint: EndpointId, bytes: &[u8]) {
         let now = self.clock.now();
         let Some(held) = self.associations.get_mut(&endpoint) else { return };
+        if !held.reached {
+            held.reached = true;
+            self.status.handshakes.reached();
+        }
         if !held.begun {
             // The first flight costs nothing to repeat, and clients do.
             if self.half_open >= self.half_open_max || !self.pace.admit(now) {
@@ -161,14 +167,14 @@ impl Thread {
                     deadline: Timestamp::NEVER,
                     begun: false,
                     established: false,
+                    reached: false,
                     messages: MESSAGES,
                 };
-                match self.associations.insert(endpoint, held) {
-                    None => self.status.handshakes.created(),
-                    Some(former) => {
-                        self.half_open -= usize::from(former.begun && !former.established);
-                        self.deadlines.remove(&(former.deadline, endpoint));
-                    }
+                self.status.handshakes.created();
+                if let Some(former) = self.associations.insert(endpoint, held) {
+                    self.half_open -= usize::from(former.begun && !former.established);
+                    self.deadlines.remove(&(former.deadline, endpoint));
+                    self.status.handshakes.removed(former.reached);
                 }
             }
             Command::SetRemote { endpoint, fingerprints, setup } => {
@@ -289,7 +295,7 @@ impl Thread {
         let Some(held) = self.associations.remove(&endpoint) else { return };
         self.half_open -= usize::from(held.begun && !held.established);
         self.deadlines.remove(&(held.deadline, endpoint));
-        self.status.handshakes.removed();
+        self.status.handshakes.removed(held.reached);
     }
 }
 

@@ -123,6 +123,12 @@ impl Numbers {
             paced,
         )?;
         gauge(encoder, "dtls_associations", "DTLS associations", associations as f64)?;
+        gauge(
+            encoder,
+            "dtls_reached",
+            "DTLS associations that a datagram came for: participants whose media path works",
+            self.0.handshakes.reached_now() as f64,
+        )?;
 
         let [received, sent, unsent, limited] = self.0.channels.read();
         counter(encoder, "channel_messages_received", "Bridge-channel messages received", received)?;

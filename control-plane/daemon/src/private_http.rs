@@ -124,7 +124,7 @@ fn overview(status: &Status) -> Json<Value> {
         "rooms": sample.signaling.rooms,
         "occupants": sample.signaling.occupants,
         "http": { "open": open, "refused": refused, "unauthorized_channels": unauthorized },
-        "dtls": { "associations": associations, "failed": failed, "paced": paced, "established": profiles },
+        "dtls": { "associations": associations, "reached": status.handshakes.reached_now(), "failed": failed, "paced": paced, "established": profiles },
         "ice_tcp": { "open": tcp.open, "proved": tcp.proved, "refused": tcp.refused },
         "workers": workers,
         "conferences": conferences(&sample.seats),

@@ -95,6 +95,7 @@ pub(crate) struct HandshakeCounters {
     failed: AtomicU64,
     paced: AtomicU64,
     associations: AtomicUsize,
+    reached: AtomicUsize,
 }
 
 /// Bridge channels.
@@ -276,8 +277,19 @@ impl HandshakeCounters {
         self.associations.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn removed(&self) {
+    /// The first datagram of an association came.
+    pub(crate) fn reached(&self) {
+        self.reached.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn removed(&self, reached: bool) {
         self.associations.fetch_sub(1, Ordering::Relaxed);
+        self.reached.fetch_sub(usize::from(reached), Ordering::Relaxed);
+    }
+
+    /// Associations that live and that a datagram came for.
+    pub(crate) fn reached_now(&self) -> usize {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// Finished handshakes by profile.

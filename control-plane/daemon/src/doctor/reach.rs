@@ -122,8 +122,8 @@ fn without_media(config: &Config, host: &impl Host) -> Option<(u64, u64)> {
         .iter()
         .filter_map(|worker| worker["statistics"]["endpoints"].as_u64())
         .sum();
-    let associations = page["dtls"]["associations"].as_u64()?;
-    Some((endpoints, u64::saturating_sub(endpoints, associations)))
+    let reached = page["dtls"]["reached"].as_u64()?;
+    Some((endpoints, u64::saturating_sub(endpoints, reached)))
 }
 
 /// Rules that drop what they do not name, or name the media port to drop it.

@@ -68,8 +68,7 @@ impl Patient {
             answers: None,
             taken: None,
             runs: true,
-            debug: "{\"workers\":[{\"statistics\":{\"endpoints\":3}}],\"dtls\":{\"associations\":3}}"
-                .to_owned(),
+            debug: "{\"workers\":[{\"statistics\":{\"endpoints\":3}}],\"dtls\":{\"reached\":3}}".to_owned(),
             rules: String::new(),
             receive_buffer: 4 << 20,
             segmentation: true,
@@ -378,7 +377,7 @@ const FAULTS: [Planted; 27] = [
     ("a narrow line", |p| p.mtu = 1_200, "mtu", Level::Warning, &["eth0", "1200 bytes"]),
     (
         "works with two, dies with three",
-        |p| p.debug = p.debug.replace("\"associations\":3", "\"associations\":0"),
+        |p| p.debug = p.debug.replace("\"reached\":3", "\"reached\":0"),
         "works-with-two-dies-with-three",
         Level::Fault,
         &["3 of 3 participants", "UDP 10000", "/selftest"],
