@@ -10,6 +10,7 @@ use contract::limits::{DATAGRAM_BYTES_MAX, LOCAL_ADDRESSES_MAX};
 use crossbeam::queue::ArrayQueue;
 use mesh::wake::{Sleeper, Waker};
 use transport::Path;
+use transport::ice::SELF_TEST_UFRAG;
 use wire::stun;
 
 use crate::ufrag;
@@ -63,7 +64,12 @@ impl TcpEnd {
         if !message.is_binding() || message.class() != stun::Class::Request {
             return None;
         }
-        let worker = ufrag::decode(message.username()?)?.worker;
+        let worker = match ufrag::decode(message.username()?) {
+            Some(owner) => owner.worker,
+            // It is for nobody's endpoint: any worker answers it.
+            None if message.local_ufrag() == Some(SELF_TEST_UFRAG) => WorkerId(0),
+            None => return None,
+        };
         (usize::from(worker.0) < self.inbound.len()).then_some(worker)
     }
 
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(end.claimed_worker(&check(&of(2), stun::Class::Request)), None, "there are two workers");
         assert_eq!(end.claimed_worker(&check(&of(1), stun::Class::Success)), None);
         assert_eq!(end.claimed_worker(&check("somebody-elses", stun::Class::Request)), None);
+        assert_eq!(end.claimed_worker(&check(SELF_TEST_UFRAG, stun::Class::Request)), Some(WorkerId(0)));
         for junk in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", &[0x16, 3, 1, 0, 5], &[0; 20]] {
             assert_eq!(end.claimed_worker(junk), None, "{junk:?}");
         }

@@ -135,7 +135,7 @@ impl Host for ThisHost {
     fn media_answers(&self, kind: Kind, target: SocketAddr) -> io::Result<()> {
         match kind {
             Kind::Udp => media_answers_udp(target),
-            Kind::Tcp => TcpStream::connect_timeout(&target, ANSWER_WITHIN).map(drop),
+            Kind::Tcp => media_answers_tcp(target),
         }
     }
 
@@ -221,6 +221,25 @@ fn media_answers_udp(target: SocketAddr) -> io::Result<()> {
         let message = Message::parse(answer).ok()?;
         (message.transaction_id() == id && message.class() == Class::Success).then_some(())
     })
+}
+
+/// As over UDP, each message behind its length (RFC 4571).
+fn media_answers_tcp(target: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&target, ANSWER_WITHIN)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    let id = transaction();
+    let mut buffer = [0; QUESTION_BYTES_MAX];
+    let len = question(id, &mut buffer);
+    stream.write_all(&[&(len as u16).to_be_bytes()[..], &buffer[..len]].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length)).min(1_500)];
+    stream.read_exact(&mut answer)?;
+    let message = Message::parse(&answer).map_err(|_| io::ErrorKind::InvalidData)?;
+    if message.transaction_id() == id && message.class() == Class::Success {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "something else answers there"))
 }
 
 /// RFC 4330 §5: our clock less the server's, half of the way there and back taken off.
