@@ -124,14 +124,23 @@ fn text(findings: &[Finding], config: &Config) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let (faults, warnings, notes) = (count(Level::Fault), count(Level::Warning), count(Level::Note));
     text.push_str(&match (faults, warnings) {
-        (0, 0) => format!("Nothing is wrong ({notes} notes)."),
-        _ => format!("{faults} faults, {warnings} warnings, {notes} notes."),
+        (0, 0) => format!("Nothing is wrong ({}).", counted(notes, "note")),
+        _ => format!(
+            "{}, {}, {}.",
+            counted(faults, "fault"),
+            counted(warnings, "warning"),
+            counted(notes, "note")
+        ),
     });
     let page = config.http.public_url.as_deref().unwrap_or("https://ADDRESS");
     text.push_str(&format!(
         " Whether others reach it, only others can tell: open {page}/selftest from their network.\n"
     ));
     text
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The settings of the service.

@@ -19,3 +19,29 @@ fn prometheus_loads_the_rules_and_each_alert_speaks_when_it_should() {
         assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn every_query_of_the_dashboards_is_one() {
+    let Some(promtool) = program("promtool") else {
+        return skipped("the queries of the dashboards", "promtool is not installed (package prometheus)");
+    };
+    let mut rules = String::from("groups:\n- name: queries\n  rules:\n");
+    let mut queries = 0;
+    for board in ["overview.json", "workers.json"] {
+        let text = std::fs::read_to_string(root().join("control-plane/monitoring").join(board))
+            .expect("it is there");
+        for line in text.lines() {
+            let Some((_, expression)) = line.split_once("\"expr\": ") else { continue };
+            // What Grafana fills in. A JSON text is a YAML text.
+            let expression =
+                expression.trim_end_matches(',').replace("$__rate_interval", "1m").replace("$instance", ".*");
+            rules.push_str(&format!("  - record: query:{queries}\n    expr: {expression}\n"));
+            queries += 1;
+        }
+    }
+    assert!(queries > 40, "{queries}");
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("queries.yml");
+    std::fs::write(&file, rules).expect("written");
+    let output = Command::new(promtool).args(["check", "rules"]).arg(&file).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -448,7 +448,7 @@ fn the_last_line_counts_and_sends_people_to_the_page_for_outsiders() {
     let config = Config::parse(&patient.settings, []).unwrap();
     let text = text(&patient.findings(), &config);
     let last = text.lines().last().unwrap();
-    assert!(last.starts_with("1 faults, 0 warnings"), "{last}");
+    assert!(last.starts_with("1 fault, 0 warnings"), "{last}");
     assert!(last.contains("https://meet.example/selftest"), "{last}");
     let object: serde_json::Value = serde_json::from_str(&json(&patient.findings())).unwrap();
     assert_eq!(object["sound"], false);
