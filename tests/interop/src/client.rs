@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use contract::session::{Encoding, LocalTransport, Media, RemoteTransport, SourceSpec, VideoType};
-use contract::{EndpointId, SourceId};
+use contract::{EndpointId, SourceId, Timestamp};
 use sim::received::{Packet, Stream, picture};
 use sim::video::Label;
 use str0m::bwe::{Bitrate, BweKind};
@@ -313,7 +313,9 @@ impl Client {
             Event::RtpPacket(packet) => {
                 let Some(label) = Label::read(&packet.payload) else { return };
                 let is_vp8 = *packet.header.payload_type == Picture::Vp8.payload_type();
+                let since_connected = noticed.connected_at.map_or(0, |at| at.elapsed().as_micros() as u64);
                 let received = Packet {
+                    at: Timestamp::from_micros(since_connected),
                     timestamp: packet.header.timestamp,
                     label,
                     picture: picture(&packet.payload).filter(|_| is_vp8),
