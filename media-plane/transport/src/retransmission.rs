@@ -195,6 +195,8 @@ fn spacing(round_trip_us: Option<u32>, resent: u8) -> Duration {
 pub(crate) struct Budget {
     bytes: u64,
     since: Timestamp,
+    /// Bytes a second that are earned at all times.
+    floor: u64,
 }
 
 impl Budget {
@@ -202,13 +204,15 @@ impl Budget {
     const BYTES_MAX: u64 = 64_000;
     /// A fifth of what the link carries for half a second, from bits to bytes.
     const SAVED: u64 = 80;
+    /// But no more than a fifth of what a narrow link carries, from bits to bytes.
+    const FLOOR_PART: u64 = 40;
     /// Some packets at all times.
     const SAVED_BYTES_MIN: u64 = 4_000;
     /// 100 kbit/s, so that slow streams are repaired at all.
     const FLOOR_BYTES_PER_SECOND: u64 = 12_500;
 
     pub(crate) fn new(now: Timestamp) -> Budget {
-        Budget { bytes: Self::BYTES_MAX / 4, since: now }
+        Budget { bytes: Self::BYTES_MAX / 4, since: now, floor: Self::FLOOR_BYTES_PER_SECOND }
     }
 
     /// A first transmission earns a fifth of its length.
@@ -219,10 +223,11 @@ impl Budget {
     /// What the link carries, in bits per second: what was saved before on a better link is not spent at once on this one.
     pub(crate) fn limit(&mut self, target: u64) {
         self.bytes = self.bytes.min((target / Self::SAVED).max(Self::SAVED_BYTES_MIN));
+        self.floor = (target / Self::FLOOR_PART).min(Self::FLOOR_BYTES_PER_SECOND);
     }
 
     fn spend(&mut self, len: u16, now: Timestamp) -> bool {
-        let earned = now.since(self.since).as_micros() as u64 * Self::FLOOR_BYTES_PER_SECOND / 1_000_000;
+        let earned = now.since(self.since).as_micros() as u64 * self.floor / 1_000_000;
         if earned > 0 {
             self.bytes = (self.bytes + earned).min(Self::BYTES_MAX);
             self.since = now;
