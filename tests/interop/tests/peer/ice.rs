@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use interop::{Call, Joining, Setting};
-use worker::BackendChoice;
 
 #[test]
 fn clients_whose_candidates_were_never_signalled_connect() {
