@@ -6,17 +6,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// When what happened to one client.
-#[derive(Clone, Copy, Debug)]
-pub struct Joined {
-    /// From the first byte to the client's own presence in the room.
-    pub to_presence: Duration,
-    /// From the first byte to the `session-initiate`.
-    pub to_initiate: Duration,
-}
-
 /// A connected client.
-pub struct Client {
+pub(crate) struct Client {
     socket: TcpStream,
     buffer: Vec<u8>,
     /// Stanzas that came in since stream management was enabled, modulo 2^32.
@@ -25,9 +16,9 @@ pub struct Client {
     nick: String,
     room: String,
     /// Frames that came in.
-    pub frames: u64,
+    pub(crate) frames: u64,
     /// Bytes of them.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Client {
@@ -35,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server does not answer as it should.
-    pub async fn open(address: &str, domain: &str, room: &str) -> Result<Client> {
+    pub(crate) async fn open(address: &str, domain: &str, room: &str) -> Result<Client> {
         let began = Instant::now();
         let mut socket = TcpStream::connect(address).await.context("cannot connect")?;
         socket.set_nodelay(true)?;
@@ -74,11 +65,12 @@ impl Client {
         Ok(client)
     }
 
-    /// Asks for the conference, joins and answers until the offer is there.
+    /// Asks for the conference, joins and answers until the offer is there: the time from the first byte to the
+    /// `session-initiate`.
     ///
     /// # Errors
     /// When the server refuses or is silent for a minute.
-    pub async fn join(&mut self, domain: &str) -> Result<Joined> {
+    pub(crate) async fn join(&mut self, domain: &str) -> Result<Duration> {
         self.say(&format!(
             "<iq xmlns='jabber:client' type='set' id='c' to='focus.{domain}'><conference \
              xmlns='http://jitsi.org/protocol/focus' room='{}' machine-uid='{}'/></iq>",
@@ -88,18 +80,13 @@ impl Client {
         self.until("ready='true'").await?;
         self.say(&self.presence()).await?;
         let own = format!("from='{}/{}'", self.room, self.nick);
-        let mut to_presence = None;
         loop {
             let frame = self.frame().await?;
-            if to_presence.is_none() && frame.starts_with("<presence ") && frame.contains(&own) {
-                if frame.contains("type='error'") {
-                    bail!("refused: {frame}");
-                }
-                to_presence = Some(self.began.elapsed());
+            if frame.starts_with("<presence ") && frame.contains(&own) && frame.contains("type='error'") {
+                bail!("refused: {frame}");
             }
             if self.answer(&frame).await? {
-                let to_initiate = self.began.elapsed();
-                return Ok(Joined { to_presence: to_presence.unwrap_or(to_initiate), to_initiate });
+                return Ok(self.began.elapsed());
             }
         }
     }
@@ -108,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server closes the connection.
-    pub async fn stay(&mut self, end: Instant) -> Result<()> {
+    pub(crate) async fn stay(&mut self, end: Instant) -> Result<()> {
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             match tokio::time::timeout(left, self.frame()).await {
                 Ok(frame) => {

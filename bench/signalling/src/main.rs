@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 mod client;
 
-use client::{Client, Joined};
+use client::Client;
 
 /// Joins one room of a running server at a rate, in steps.
 #[derive(Parser, Debug)]
@@ -89,7 +89,7 @@ async fn step(
     staying: &mut Vec<tokio::task::JoinHandle<()>>,
 ) -> Result<Step> {
     let (before, began) = (usage(options.pid)?, Instant::now());
-    let (sender, mut results) = tokio::sync::mpsc::unbounded_channel::<Option<Joined>>();
+    let (sender, mut results) = tokio::sync::mpsc::unbounded_channel::<Option<Duration>>();
     for number in 0..joins {
         let due = began + Duration::from_secs_f64(number as f64 / options.rate);
         tokio::time::sleep_until(due.into()).await;
@@ -105,8 +105,8 @@ async fn step(
                 }
             };
             match client.join(&domain).await {
-                Ok(joined) => {
-                    let _ = sender.send(Some(joined));
+                Ok(took) => {
+                    let _ = sender.send(Some(took));
                     drop(sender);
                     let _ = client.stay(Instant::now() + STAY).await;
                 }
@@ -122,7 +122,7 @@ async fn step(
     let mut failures = 0;
     while let Some(result) = results.recv().await {
         match result {
-            Some(joined) => initiate_ms.push(joined.to_initiate.as_millis()),
+            Some(took) => initiate_ms.push(took.as_millis()),
             None => failures += 1,
         }
     }
