@@ -139,4 +139,4 @@ export class BoshTransport {
   }
 }
 
-export const TRANSPORTS = { WebSocket: WebSocketTransport };
+export const TRANSPORTS = { WebSocket: WebSocketTransport, BOSH: BoshTransport };

@@ -65,7 +65,7 @@ export class Scenario {
   async join(name, client) {
     const { room, focus } = this.known;
     client.send(`<iq xmlns='jabber:client' type='set' to='${focus}' id='c-${name}'><conference xmlns='http://jitsi.org/protocol/focus' room='${room}' machine-uid='m-${name}'/></iq>`);
-    await client.next('ready', (element, text) => element.getAttribute('id') === `c-${name}` && /ready='true'/.test(text));
+    await client.next('ready', (element, text) => element.getAttribute('id') === `c-${name}` && /ready=["']true/.test(text));
     client.send(presence(room, client.nick, name));
     await client.next('own presence', (element, text) => /code=["']110["']/.test(text));
     // The room's subject ends the join; the focus asks for the client's features and the first one is made moderator.
