@@ -74,8 +74,11 @@ pub fn header(len: usize) -> Option<[u8; HEADER_BYTES]> {
     u16::try_from(len).ok().map(u16::to_be_bytes)
 }
 
+/// A frame and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// The frame at the beginning of `bytes` and what follows it, if it is whole.
-fn first_frame(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, TooLong> {
+fn first_frame(bytes: &[u8]) -> Result<Option<Split<'_>>, TooLong> {
     let [high, low, rest @ ..] = bytes else { return Ok(None) };
     Ok(rest.split_at_checked(announced(*high, *low)?))
 }
