@@ -132,7 +132,8 @@ impl BareScene {
         let mut write = 0;
         let mut begin = 0;
         for of_room in arrivals.chunk_by(|a, b| a.room == b.room) {
-            for receiver in of_room[0].room * scene.people..(of_room[0].room + 1) * scene.people {
+            let of_this_room = of_room[0].room * scene.people;
+            for (receiver, (_, cipher)) in ciphers.iter().enumerate().skip(of_this_room).take(scene.people) {
                 // Video first: audio rides along as the shorter last segment.
                 for media in [Media::Video, Media::Audio] {
                     for (at, arrival) in of_room.iter().enumerate() {
@@ -141,9 +142,8 @@ impl BareScene {
                         }
                         let number = first + (begin + at) as u64;
                         let text = &plain[begin + at][..arrival.bytes - HEADER - provider.tag_bytes()];
-                        let seal = |out: &mut [u8]| {
-                            ciphers[receiver].1.seal(number, &header(number, receiver as u32), text, out)
-                        };
+                        let seal =
+                            |out: &mut [u8]| cipher.seal(number, &header(number, receiver as u32), text, out);
                         match way {
                             Way::Memory(memory) => {
                                 write = if write + SLOT > memory.len() { 0 } else { write };

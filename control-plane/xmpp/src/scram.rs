@@ -273,7 +273,8 @@ mod tests {
     fn plain_has_two_separators_and_one_identity() {
         let name_and_password = |message: &[u8]| read_plain(message);
         let ok = |name: &str, password: &str| Ok((name.to_owned(), password.to_owned()));
-        let rows: [(&[u8], Result<(String, String), Failure>); 9] = [
+        type Row<'a> = (&'a [u8], Result<(String, String), Failure>);
+        let rows: [Row<'_>; 9] = [
             (b"\0ann\0pencil", ok("ann", "pencil")),
             (b"ann\0ann\0pencil", ok("ann", "pencil")),
             (b"ann@meet.example\0Ann\0pencil", ok("ann", "pencil")),

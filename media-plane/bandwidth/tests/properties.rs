@@ -73,7 +73,7 @@ proptest! {
                 Step::Honest { lost_each } => {
                     let reference_time = (now.as_millis() / 64) as i32 & 0x7F_FFFF;
                     let head = FeedbackHead { base_sequence: told as u16, reference_time };
-                    let lost = |number: u64| lost_each > 0 && number % u64::from(lost_each) == 0;
+                    let lost = |number: u64| lost_each > 0 && number.is_multiple_of(u64::from(lost_each));
                     let statuses = (told..number).map(|number| (number as u16, (!lost(number)).then_some(4)));
                     let _ = estimator.feedback(head, statuses, now);
                     told = number;

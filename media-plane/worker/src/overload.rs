@@ -137,7 +137,7 @@ mod tests {
     fn what_does_not_bear_to_come_back_is_tried_less_and_less_often() {
         let (mut ladder, mut at, mut load) = (Ladder::new(), 0, Load::default());
         let mut changes = [0usize; 2];
-        for minute in 0..2 {
+        for in_minute in &mut changes {
             let mut before = ladder.step;
             for _ in 0..120 {
                 // With nothing given up it is too much, with one step it is easy.
@@ -145,7 +145,7 @@ mod tests {
                 at += 500;
                 load.turn_us += (busy * 500_000.0) as u64;
                 ladder.look(load, Timestamp::from_millis(at));
-                changes[minute] += usize::from(std::mem::replace(&mut before, ladder.step) != ladder.step);
+                *in_minute += usize::from(std::mem::replace(&mut before, ladder.step) != ladder.step);
             }
         }
         assert!(changes[1] < changes[0] && changes[1] <= 4, "{changes:?}");

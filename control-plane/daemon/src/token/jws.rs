@@ -84,7 +84,7 @@ pub(crate) struct Key {
 
 #[derive(Clone)]
 enum Material {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     /// A public key, as `SubjectPublicKeyInfo` or as the point of a curve.
     Public(Vec<u8>),
     /// Modulus and exponent.
@@ -101,7 +101,7 @@ impl Key {
     /// A shared secret; `None` for an algorithm that has none.
     pub(crate) fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Option<Key> {
         let key = hmac::Key::new(algorithm.hmac()?, secret);
-        Some(Key { algorithm, material: Material::Secret(key) })
+        Some(Key { algorithm, material: Material::Secret(Box::new(key)) })
     }
 
     /// A public key in PEM, or the key of a certificate; `None` if it is neither, or for an algorithm with a secret.

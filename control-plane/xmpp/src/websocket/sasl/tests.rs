@@ -41,11 +41,11 @@ impl Login {
         let mut logins =
             Logins { attempts: &mut self.attempts, counts: &mut self.counts, now: Timestamp::ZERO };
         self.stream.frame(text, &mut logins, &mut out);
-        let frames = out.into_iter().filter_map(|event| match event {
+        let mut frames = out.into_iter().filter_map(|event| match event {
             Event::Frame(text) => Some(text),
             _ => None,
         });
-        frames.last().unwrap_or_default()
+        frames.next_back().unwrap_or_default()
     }
 
     fn auth(&mut self, mechanism: &str, message: &[u8]) -> String {
