@@ -1,0 +1,364 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use contract::session::Codec;
+use core_affinity::CoreId;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::profile::{Changes, SUITE, Shape};
+use crate::run::Settings;
+use crate::scenario::Scenario;
+use crate::socket::SocketOptions;
+
+/// Load a conference server with thousands of endpoints: real signalling, ICE, DTLS and SRTP; and measure what comes back.
+#[derive(Debug, Parser)]
+#[command(name = "sluice-load", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct CommandLine {
+    /// What else than a single run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// A single run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Grow a workload until packets are lost or late, and say how many seats this host carries.
+    Capacity(CapacityOptions),
+    /// Replace the server by a bare echo: the loss and lateness of the generator itself.
+    SelfCheck(SelfCheckOptions),
+}
+
+/// Options of a single run.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Where the server is, as in a browser.
+    #[arg(long, default_value = "http://localhost:8080")]
+    pub url: String,
+    /// Take any TLS certificate (on loopback this is so anyway).
+    #[arg(long)]
+    pub insecure: bool,
+    /// Do not ask for SSRC rewriting: streams come on the SSRCs of their senders.
+    #[arg(long)]
+    pub no_rewriting: bool,
+    /// List the workloads and end.
+    #[arg(long)]
+    pub profiles: bool,
+    /// Write the figures to this file as JSON; "-" = standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a page with plots (HTML with SVG) to this file.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// What to send.
+    #[command(flatten)]
+    pub workload: Workload,
+    /// How to run.
+    #[command(flatten)]
+    pub host: Host,
+}
+
+/// Options of `capacity`.
+#[derive(Debug, Args)]
+pub struct CapacityOptions {
+    /// Where the server is, as in a browser.
+    #[arg(long, default_value = "http://localhost:8080")]
+    pub url: String,
+    /// Take any TLS certificate (on loopback this is so anyway).
+    #[arg(long)]
+    pub insecure: bool,
+    /// Do not ask for SSRC rewriting.
+    #[arg(long)]
+    pub no_rewriting: bool,
+    /// Highest 99th percentile of the delay, in microseconds.
+    #[arg(long, default_value_t = 5_000)]
+    pub p99_us: u64,
+    /// Highest share of packets lost, in percent.
+    #[arg(long, default_value_t = 0.0)]
+    pub loss_percent: f64,
+    /// Rooms, or participants of the one room, to begin with.
+    #[arg(long)]
+    pub from: Option<usize>,
+    /// Write all steps to this file as JSON; "-" = standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// What to send.
+    #[command(flatten)]
+    pub workload: Workload,
+    /// How to run.
+    #[command(flatten)]
+    pub host: Host,
+}
+
+/// Options of `self-check`.
+#[derive(Debug, Args)]
+pub struct SelfCheckOptions {
+    /// Write the figures to this file as JSON; "-" = standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// What to send.
+    #[command(flatten)]
+    pub workload: Workload,
+    /// How to run.
+    #[command(flatten)]
+    pub host: Host,
+}
+
+/// What is sent and received.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Workload")]
+pub struct Workload {
+    /// A named workload; --profiles lists them. Options below change it.
+    #[arg(long, default_value = "B2")]
+    pub profile: String,
+    /// Rooms.
+    #[arg(long)]
+    pub rooms: Option<usize>,
+    /// Participants of each room.
+    #[arg(long)]
+    pub participants: Option<usize>,
+    /// How many of them send.
+    #[arg(long)]
+    pub senders: Option<usize>,
+    /// Bits per second of the highest video layer.
+    #[arg(long)]
+    pub bitrate: Option<u32>,
+    /// Simulcast encodings (VP8, H264, AV1) or spatial layers (VP9), 1 to 3; 0 = no video.
+    #[arg(long)]
+    pub layers: Option<usize>,
+    /// Codec of the cameras.
+    #[arg(long, value_enum)]
+    pub codec: Option<VideoCodec>,
+    /// Videos that each receives at most; -1 = all.
+    #[arg(long, allow_negative_numbers = true)]
+    pub last_n: Option<i32>,
+    /// Height that each asks for; -1 = any, 0 = no video.
+    #[arg(long, allow_negative_numbers = true)]
+    pub max_height: Option<i32>,
+    /// Joins per second.
+    #[arg(long)]
+    pub join_rate: Option<f64>,
+}
+
+/// A video codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VideoCodec {
+    /// VP8, simulcast, three temporal layers.
+    Vp8,
+    /// VP9, spatial layers on one stream.
+    Vp9,
+    /// H264, simulcast.
+    H264,
+    /// AV1, simulcast, dependency descriptors.
+    Av1,
+}
+
+/// How the generator runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Generator")]
+pub struct Host {
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 20.0)]
+    pub seconds: f64,
+    /// Seconds between the last join and the measurement.
+    #[arg(long, default_value_t = 3.0)]
+    pub warm_up: f64,
+    /// Media threads.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Cores of the generator, such as 1 or 2,3; "any" = wherever the system puts it. Default: the last core.
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<String>,
+    /// Open one frame in so many and look into it; 1 = all.
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub sample: u32,
+    /// Media threads poll and never wait.
+    #[arg(long)]
+    pub spin: bool,
+    /// Receive one datagram a call (no UDP_GRO).
+    #[arg(long)]
+    pub no_gro: bool,
+    /// Send one datagram a call (no UDP_SEGMENT).
+    #[arg(long)]
+    pub no_gso: bool,
+    /// The server's process. Default: whoever listens on the port of the URL, if that is this machine.
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Say nothing but the result.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl Workload {
+    /// Whether several workloads run one after another.
+    pub fn is_suite(&self) -> bool {
+        self.profile == "lk-suite"
+    }
+
+    /// The workloads as asked for.
+    ///
+    /// # Errors
+    /// If one is unknown or impossible, with the reason.
+    pub fn shapes(&self) -> Result<Vec<Shape>, String> {
+        if !self.is_suite() {
+            return Ok(vec![self.shape()?]);
+        }
+        SUITE.iter().map(|name| self.shape_of(name)).collect()
+    }
+
+    /// The workload as asked for.
+    ///
+    /// # Errors
+    /// If it is unknown or impossible, with the reason.
+    pub fn shape(&self) -> Result<Shape, String> {
+        self.shape_of(&self.profile)
+    }
+
+    fn shape_of(&self, profile: &str) -> Result<Shape, String> {
+        let codec = self.codec.map(|codec| match codec {
+            VideoCodec::Vp8 => Codec::Vp8,
+            VideoCodec::Vp9 => Codec::Vp9,
+            VideoCodec::H264 => Codec::H264,
+            VideoCodec::Av1 => Codec::Av1,
+        });
+        Shape::named(profile)?.changed(&Changes {
+            rooms: self.rooms,
+            participants: self.participants,
+            senders: self.senders,
+            bitrate: self.bitrate,
+            layers: self.layers,
+            codec,
+            last_n: self.last_n,
+            max_height: self.max_height,
+            join_rate: self.join_rate,
+        })
+    }
+}
+
+impl Host {
+    /// Settings of a run.
+    ///
+    /// # Errors
+    /// If something is impossible, with the reason.
+    pub fn settings(&self) -> Result<Settings, String> {
+        if !(self.seconds >= 1.0 && self.seconds <= SECONDS_MAX) {
+            return Err(format!("--seconds {}: 1 to {SECONDS_MAX}", self.seconds));
+        }
+        if !(self.warm_up >= 0.0 && self.warm_up <= SECONDS_MAX) {
+            return Err(format!("--warm-up {}: 0 to {SECONDS_MAX}", self.warm_up));
+        }
+        if self.threads == 0 || self.threads > THREADS_MAX {
+            return Err(format!("--threads {}: 1 to {THREADS_MAX}", self.threads));
+        }
+        if self.sample == 0 {
+            return Err("--sample 0: at least one frame in so many must be opened; 1 opens all".into());
+        }
+        Ok(Settings {
+            seconds: self.seconds,
+            warm_up: Duration::from_secs_f64(self.warm_up),
+            threads: self.threads,
+            cores: self.core_ids()?,
+            sample: self.sample,
+            spin: self.spin,
+            sockets: SocketOptions {
+                gro: !self.no_gro,
+                gso: !self.no_gso,
+                receive_buffer: RECEIVE_BUFFER_BYTES,
+            },
+            server: None,
+        })
+    }
+
+    fn core_ids(&self) -> Result<Vec<CoreId>, String> {
+        let known = core_affinity::get_core_ids().unwrap_or_default();
+        let Some(list) = &self.cores else {
+            // The last ones; with a single core there is nothing to choose.
+            let count = self.threads.min(known.len().saturating_sub(1));
+            return Ok(known[known.len() - count..].to_vec());
+        };
+        if list == "any" {
+            return Ok(Vec::new());
+        }
+        let core = |text: &str| {
+            let id = text.trim().parse::<usize>().ok().map(|id| CoreId { id });
+            id.filter(|id| known.contains(id)).ok_or_else(|| {
+                let known: Vec<String> = known.iter().map(|core| core.id.to_string()).collect();
+                format!("--cores {list}: `{text}` is none of {}", known.join(", "))
+            })
+        };
+        list.split(',').map(core).collect()
+    }
+}
+
+/// Raises the limit of open files as far as it goes, and says if that is too few for a scenario.
+///
+/// # Errors
+/// If it is.
+pub fn raise_open_files(scenario: &Scenario) -> Result<(), String> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    let needed = scenario.endpoints() as u64 * FILES_PER_ENDPOINT + FILES_BESIDES;
+    if needed > most {
+        return Err(format!(
+            "{} endpoints need {needed} open files, the limit is {most}: raise it (`ulimit -n`) or take fewer",
+            scenario.endpoints()
+        ));
+    }
+    Ok(())
+}
+
+const SECONDS_MAX: f64 = 86_400.0;
+const THREADS_MAX: usize = 64;
+/// A burst of key frames to one endpoint, and the time until its thread looks.
+const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
+/// Signalling and media.
+const FILES_PER_ENDPOINT: u64 = 2;
+const FILES_BESIDES: u64 = 64;
+
+const AFTER_HELP: &str = "\
+A run joins endpoints, lets them settle, measures for --seconds, and leaves. Ctrl-C ends it early with the figures so far.
+Delays are from sending to the kernel's arrival stamp, by one clock: run the generator on one machine.
+
+Examples:
+  sluice-load --url http://localhost:8080 --profile B2 --seconds 30 --json b2.json --report b2.html
+  sluice-load --profile custom --rooms 4 --participants 10 --layers 3 --codec vp9 --last-n 5
+  sluice-load capacity --profile B2
+  sluice-load self-check --profile B2
+
+Exit status: 0 = done; 1 = could not run, or nobody got in; 2 = impossible settings; 3 = done, but packets were lost, not
+authentic or of a wrong source; 4 = done, but the generator itself was the bottleneck.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+        let line = CommandLine::try_parse_from(["sluice-load", "--last-n", "-1", "--layers", "2"]).unwrap();
+        assert_eq!((line.run.workload.last_n, line.run.workload.layers), (Some(-1), Some(2)));
+        assert!(CommandLine::try_parse_from(["sluice-load", "capacity", "--profile", "B2"]).is_ok());
+    }
+
+    #[test]
+    fn impossible_settings_are_refused_with_the_reason() {
+        for (arguments, why) in [
+            (["--seconds", "0"], "1 to"),
+            (["--threads", "0"], "1 to 64"),
+            (["--sample", "0"], "1 opens all"),
+            (["--cores", "999"], "none of"),
+            (["--warm-up", "inf"], "0 to"),
+        ] {
+            let line = CommandLine::try_parse_from(["sluice-load"].into_iter().chain(arguments)).unwrap();
+            let error = line.run.host.settings().unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
