@@ -72,7 +72,7 @@ impl Microphone {
     }
 
     /// The next packet.
-    pub fn next(&mut self) -> Packet {
+    pub fn next_packet(&mut self) -> Packet {
         let counter = self.counter;
         self.counter += 1;
         let ticks = (self.plan.packet_us * 48 / 1_000) as u32;
@@ -397,12 +397,12 @@ mod tests {
     #[test]
     fn a_microphone_counts_on() {
         let mut microphone = Microphone::new(AudioPlan::default(), 1, 77, 111);
-        let (one, two) = (microphone.next(), microphone.next());
+        let (one, two) = (microphone.next_packet(), microphone.next_packet());
         assert_eq!(two.header.sequence, one.header.sequence + 1);
         assert_eq!(two.header.timestamp, one.header.timestamp + 960);
         assert_eq!((one.header.marker, two.header.marker), (true, false));
         assert_eq!(one.piece.len, 80);
         let bare = AudioPlan { payload_bytes: 10, ..AudioPlan::default() };
-        assert_eq!(Microphone::new(bare, 1, 77, 111).next().piece.len, Label::LEN);
+        assert_eq!(Microphone::new(bare, 1, 77, 111).next_packet().piece.len, Label::LEN);
     }
 }

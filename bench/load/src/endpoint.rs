@@ -192,7 +192,8 @@ impl Endpoint {
 
     /// From now on sender reports tell these clocks.
     fn note_clocks(&mut self, ssrc: u32, rtp: u32, now: Timestamp) {
-        let ntp = now.as_micros() / 1_000_000 << 32 | (now.as_micros() % 1_000_000 << 32) / 1_000_000;
+        let (seconds, micros) = (now.as_micros() / 1_000_000, now.as_micros() % 1_000_000);
+        let ntp = (seconds << 32) | ((micros << 32) / 1_000_000);
         self.transport.sender_report(ssrc, ntp, rtp, now);
     }
 
@@ -390,7 +391,7 @@ impl Endpoint {
         note(&mut delays.late, now.since(self.next_audio).as_micros() as u64);
         self.next_audio = next_due(self.next_audio, microphone.interval_us(), now);
         let level = microphone.level();
-        let packet = microphone.next();
+        let packet = microphone.next_packet();
         self.send(vec![packet], Some(level), now, scratch, counters);
     }
 

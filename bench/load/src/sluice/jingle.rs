@@ -149,7 +149,7 @@ pub(super) fn sources(jingle: &Element) -> Vec<RemoteSource> {
         let pair = |group: &&Value| {
             (group[0] == "f").then(|| Some((number(&group[1])?, number(&group[2])?))).flatten()
         };
-        let repairs: Vec<(u32, u32)> = groups.iter().filter_map(|group| pair(group)).collect();
+        let repairs: Vec<(u32, u32)> = groups.iter().filter_map(pair).collect();
         for (list, media) in [(0, Media::Video), (2, Media::Audio)] {
             for ssrc in lists[list].as_array().into_iter().flatten().filter_map(|source| number(&source["s"]))
             {

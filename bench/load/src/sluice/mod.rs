@@ -244,12 +244,12 @@ impl<'a> Session<'a> {
                 });
                 self.seat.sources(sources.collect());
             }
-            Some(bridge_channel::Said::Limit { source, max_height }) => {
-                if source == format!("{}-v0", self.id) {
-                    self.seat.limit_camera(max_height);
-                }
+            Some(bridge_channel::Said::Limit { source, max_height })
+                if source == format!("{}-v0", self.id) =>
+            {
+                self.seat.limit_camera(max_height);
             }
-            None => {}
+            Some(bridge_channel::Said::Limit { .. }) | None => {}
         }
     }
 }
