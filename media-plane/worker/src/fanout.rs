@@ -144,6 +144,8 @@ impl Worker {
             } else if !published.held {
                 published.held = true;
                 self.statistics.count(Metric::PacketsHeld);
+                // Its conference has noted it already.
+                self.note_deadline_of_room(published.room);
             }
             held
         });
