@@ -17,12 +17,10 @@ const FRAME_BYTES_MAX: usize = 320;
 pub(crate) const RED_BYTES_MAX: usize = 1_100;
 /// From this share lost on, in 1/256, redundancy is added: two percent.
 const LOSS_MIN: u8 = 5;
-/// With a longer queue, in milliseconds, the link is full.
-const QUEUE_MS_MAX: u32 = 100;
-/// Below this, in bits per second, twice more of a voice is too much beside a small picture.
-const TARGET_MIN: u64 = 300_000;
 /// And for so long after.
 const PROTECTED_FOR: Duration = Duration::from_secs(30);
+/// With a longer queue, in milliseconds, the link is full.
+const QUEUE_MS_MAX: u32 = 100;
 
 /// The last frames of an audio source.
 #[derive(Debug)]
@@ -76,10 +74,10 @@ impl RecentAudio {
 }
 
 impl Seat {
-    /// The receiver lost this share, in 1/256. On a link that is full, or narrow, redundancy would only add to what is lost.
+    /// The receiver lost this share, in 1/256. On a link that is full, redundancy would only add to what is lost. The target
+    /// says nothing here: loss alone lowers it, and that is when a voice needs redundancy most.
     pub(crate) fn note_loss(&mut self, fraction: u8, now: Timestamp) {
-        let link = self.transport.bandwidth();
-        if link.queue_ms() > QUEUE_MS_MAX || link.target() < TARGET_MIN {
+        if self.transport.bandwidth().queue_ms() > QUEUE_MS_MAX {
             self.protected_until = self.protected_until.min(now);
         } else if fraction >= LOSS_MIN {
             self.protected_until = now + PROTECTED_FOR;
