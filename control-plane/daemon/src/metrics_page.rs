@@ -253,7 +253,7 @@ fn histogram(mut encoder: MetricEncoder<'_>, delays: &Histogram<u64>) -> fmt::Re
         buckets.push((bound as f64 / 1e6, delays.count_between(below, bound)));
         below = bound + 1;
     }
-    buckets.push((f64::MAX, delays.count_between(below, u64::MAX)));
+    buckets.push((f64::INFINITY, delays.count_between(below, u64::MAX)));
     let count = buckets.iter().map(|(_, count)| count).sum();
     let sum = if delays.is_empty() { 0.0 } else { delays.mean() * delays.len() as f64 / 1e6 };
     encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)
@@ -310,6 +310,10 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("sluice_worker_box_delay_seconds_count{worker=\"0\"} 4"));
+        assert!(
+            page.contains("sluice_worker_box_delay_seconds_bucket{le=\"+Inf\",worker=\"0\"} 4"),
+            "without it no quantile can be computed: {page}"
+        );
         assert!(page.contains("sluice_dtls_established_total{profile=\"AEAD_AES_128_GCM\"} 0"));
         assert!(page.ends_with("# EOF\n"));
     }
