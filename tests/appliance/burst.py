@@ -1,9 +1,10 @@
 """How many datagrams of a burst the kernel drops for want of receive buffer, before `sluice tune apply`, after it, and after `revert`.
 
-    sudo python3 tests/appliance/burst.py target/release/sluice
+    sudo python3 tests/appliance/burst.py target/release/sluice [PROFILE]
 
 The server is held for 50 ms, as when another program has its cores, while 2,000 datagrams of 1,200 bytes arrive: what two hundred people
-send in that time. It lowers net.core.rmem_max to the usual 212992 first, and puts back at the end what was there.
+send in that time. It lowers net.core.rmem_max to the usual 212992 first, and puts back at the end what was there. Ends with 1 if
+`tune` did not help, or if `revert` did not bring the former values back.
 """
 
 import os
@@ -19,8 +20,6 @@ KEY = "/proc/sys/net/core/rmem_max"
 USUAL = "212992"
 DATAGRAMS = 2_000
 HELD_S = 0.05
-PORTS = {"HTTP__LISTEN": "127.0.0.1:26101", "HTTP__LISTEN_TLS": "", "HTTP__PRIVATE": "127.0.0.1:26103"}
-MEDIA = 26104
 
 
 def read(path):
@@ -39,15 +38,25 @@ def dropped():
     return int(values[names.index("RcvbufErrors")])
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def burst(binary):
     """Datagrams lost of one burst."""
-    environment = dict(os.environ, SLUICE__MEDIA__PORT=str(MEDIA), SLUICE__MEDIA__ADDRESSES="127.0.0.1", SLUICE__MEDIA__WORKERS="1", SLUICE__MEDIA__TCP_PORT="0")
-    environment.update({f"SLUICE__{key}": value for key, value in PORTS.items()})
+    http, private, media = free_port(), free_port(), free_port()
+    settings = {
+        "HTTP__LISTEN": f"127.0.0.1:{http}", "HTTP__LISTEN_TLS": "", "HTTP__PRIVATE": f"127.0.0.1:{private}",
+        "MEDIA__PORT": str(media), "MEDIA__ADDRESSES": "127.0.0.1", "MEDIA__WORKERS": "1", "MEDIA__TCP_PORT": "0",
+    }
+    environment = dict(os.environ, **{f"SLUICE__{key}": value for key, value in settings.items()})
     server = subprocess.Popen([binary, "serve"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
             try:
-                urllib.request.urlopen("http://127.0.0.1:26103/about/health", timeout=1).read()
+                urllib.request.urlopen(f"http://127.0.0.1:{private}/about/health", timeout=1).read()
                 break
             except OSError:
                 time.sleep(0.05)
@@ -56,7 +65,7 @@ def burst(binary):
         server.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         for _ in range(DATAGRAMS):
-            sender.sendto(b"\0" * 1_200, ("127.0.0.1", MEDIA))
+            sender.sendto(b"\0" * 1_200, ("127.0.0.1", media))
         time.sleep(max(0.0, HELD_S - (time.monotonic() - began)))
         server.send_signal(signal.SIGCONT)
         time.sleep(0.3)
@@ -67,22 +76,29 @@ def burst(binary):
         server.wait(20)
 
 
+def tune(binary, state, *arguments):
+    said = subprocess.run([binary, "tune", *arguments, "--state", state], check=True, capture_output=True, text=True).stdout
+    print("".join(f"  {line}\n" for line in said.splitlines()), end="")
+
+
 def main():
-    binary = sys.argv[1]
+    binary, profile = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "shared"
     state = os.path.join(tempfile.mkdtemp(), "changes.json")
     found = read(KEY)
     try:
         write(KEY, USUAL)
-        print(f"before: rmem_max {read(KEY)}: {burst(binary)} of {DATAGRAMS} dropped")
-        said = subprocess.run([binary, "tune", "apply", "--profile", "shared", "--state", state], check=True, capture_output=True, text=True).stdout
-        print("".join(f"  {line}\n" for line in said.splitlines()), end="")
-        print(f"after apply: rmem_max {read(KEY)}: {burst(binary)} of {DATAGRAMS} dropped")
-        said = subprocess.run([binary, "tune", "revert", "--state", state], check=True, capture_output=True, text=True).stdout
-        print("".join(f"  {line}\n" for line in said.splitlines()), end="")
-        print(f"after revert: rmem_max {read(KEY)}: {burst(binary)} of {DATAGRAMS} dropped")
+        lost = [burst(binary)]
+        print(f"before: rmem_max {read(KEY)}: {lost[0]} of {DATAGRAMS} dropped")
+        tune(binary, state, "apply", "--profile", profile)
+        lost.append(burst(binary))
+        print(f"after apply: rmem_max {read(KEY)}: {lost[1]} of {DATAGRAMS} dropped")
+        tune(binary, state, "revert")
+        lost.append(burst(binary))
+        print(f"after revert: rmem_max {read(KEY)}: {lost[2]} of {DATAGRAMS} dropped")
+        return 0 if lost[1] < min(lost[0], lost[2]) / 10 and read(KEY) == USUAL else 1
     finally:
         write(KEY, found)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,34 +1,13 @@
 // A running server is changed, and nobody in a call notices: certificate, settings, log level, drain.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { connect } from 'node:tls';
 import { Participant, launch, pause } from './browser.mjs';
+import { CertificateFiles, shown } from './certificate.mjs';
 import { Server } from './server.mjs';
 
-const folder = mkdtempSync(join(tmpdir(), 'sluice-e2e-'));
-const [certificate, key] = ['cert.pem', 'key.pem'].map((name) => join(folder, name));
+const files = new CertificateFiles();
 let browser, server;
-
-/** A new pair in place of the old, each file by renaming. */
-function renew(name) {
-  const ecdsa = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  execFileSync('openssl', ['req', '-x509', ...ecdsa, '-days', '30', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost', '-keyout', `${key}.new`, '-out', `${certificate}.new`], { stdio: 'ignore' });
-  for (const path of [certificate, key]) renameSync(`${path}.new`, path);
-}
-
-/** The common name that the next connection is shown. */
-function shown() {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: 'localhost', port: server.ports.tls, rejectUnauthorized: false, servername: 'localhost' }, () => {
-      resolve(socket.getPeerCertificate().subject.CN);
-      socket.destroy();
-    }).on('error', reject);
-  });
-}
 
 const post = async (path, body = '') => {
   const answer = await fetch(`http://127.0.0.1:${server.ports.private}${path}`, { method: 'POST', body });
@@ -36,8 +15,8 @@ const post = async (path, body = '') => {
 };
 
 before(async () => {
-  renew('one');
-  server = await Server.start({ http: { certificate, key }, log: { format: 'json' } });
+  files.renew('one');
+  server = await Server.start({ http: { certificate: files.certificate, key: files.key }, log: { format: 'json' } });
   browser = await launch();
 });
 
@@ -52,24 +31,24 @@ test('a certificate is changed in mid-call, and wrong settings are refused', { t
   const bob = await Participant.join(browser, server, 'swap', 'Bob', { base });
   await ann.sees(1);
   await bob.sees(1);
-  assert.equal(await shown(), 'one');
+  assert.equal(await shown(server.ports.tls), 'one');
   assert.match((await fetch(`http://localhost:${server.ports.http}/`)).headers.get('strict-transport-security') ?? 'none', /none/, 'not over plain HTTP');
   const before = (await ann.stats()).inboundVideo[0].framesDecoded;
   const session = (await ann.state()).connection.sid;
 
-  renew('two');
+  files.renew('two');
   const began = Date.now();
-  while ((await shown()) !== 'two') {
+  while ((await shown(server.ports.tls)) !== 'two') {
     assert.ok(Date.now() - began < 15_000, 'the new chain was never shown');
     await pause(250);
   }
   console.log(`the new chain is shown after ${Date.now() - began} ms`);
-  writeFileSync(certificate, 'no certificate');
+  writeFileSync(files.certificate, 'no certificate');
   server.child.kill('SIGHUP');
   await pause(1_000);
-  assert.equal(await shown(), 'two');
+  assert.equal(await shown(server.ports.tls), 'two');
   assert.ok((await server.metric('sluice_certificate_refused_total')) >= 1);
-  renew('three');
+  files.renew('three');
 
   const file = server.child.spawnargs.at(-1);
   const good = readFileSync(file, 'utf8');

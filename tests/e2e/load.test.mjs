@@ -1,23 +1,8 @@
 // The bundled load generator against the built server: every packet arrives, authentic and from the right source.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile, mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, dirname } from 'node:path';
 import test from 'node:test';
-import { BINARY, Server } from './server.mjs';
-
-const LOAD = process.env.SLUICE_LOAD_BINARY ?? join(dirname(BINARY), 'sluice-load');
-
-async function load(...options) {
-  const file = join(await mkdtemp(join(tmpdir(), 'sluice-load-')), 'run.json');
-  const child = spawn(LOAD, [...options, '--cores', 'any', '--json', file, '--quiet'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
-  const ended = once(child, 'exit').then(([status]) => status);
-  return { child, ended, output: () => output, json: async () => JSON.parse(await readFile(file, 'utf8')) };
-}
+import { load } from './generator.mjs';
+import { Server } from './server.mjs';
 
 test('under B2 nothing is lost, forged or mistaken', async () => {
   const server = await Server.start();

@@ -73,7 +73,10 @@ test('told to stop during a call, the server ends within five seconds, and start
   await next.stop('SIGINT');
 });
 
-test('the server idles without work', { timeout: 60_000 }, async () => {
+// Longer for a figure that is worth stating.
+const IDLE_SECONDS = Number(process.env.SLUICE_IDLE_SECONDS ?? 5);
+
+test('the server idles without work', { timeout: 60_000 + IDLE_SECONDS * 1_000 }, async () => {
   const server = await Server.start();
   await pause(2_000);
   const ticks = () => {
@@ -81,9 +84,9 @@ test('the server idles without work', { timeout: 60_000 }, async () => {
     return Number(fields[11]) + Number(fields[12]);
   };
   const before = ticks();
-  await pause(5_000);
-  const share = (ticks() - before) / 100 / 5;
-  console.log(`idle: ${(share * 100).toFixed(1)} % of a core, ${((await server.memory()) / 1e6).toFixed(1)} MB`);
+  await pause(IDLE_SECONDS * 1_000);
+  const share = (ticks() - before) / 100 / IDLE_SECONDS;
+  console.log(`idle for ${IDLE_SECONDS} s: ${((ticks() - before) * 10)} ms of CPU, ${(share * 100).toFixed(2)} % of a core, ${((await server.memory()) / 1e6).toFixed(1)} MB`);
   assert.ok(share < 0.02, `an idle server uses ${share} of a core`);
   await server.stop();
 });

@@ -30,6 +30,7 @@ use crate::client_config::Scripts;
 use crate::config::{Config, Web};
 use crate::entrance::{ConnectionQuery, Peer, Turns};
 use crate::guesses::Guesses;
+use crate::prompt::Prompt;
 use crate::refusals::Reason;
 use crate::signaling_loop::{Handle, Message};
 use crate::status::Status;
@@ -242,8 +243,9 @@ where
         + 'static,
     A::Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
     A::Service: axum_server::service::SendService<axum::http::Request<hyper::body::Incoming>> + Send,
-    A::Future: Send,
+    A::Future: Send + 'static,
 {
+    let acceptor = Prompt::new(acceptor, HEAD_WITHIN);
     let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(acceptor);
     let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
     builder

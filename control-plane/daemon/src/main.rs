@@ -32,6 +32,7 @@ mod metrics_page;
 mod outbox;
 mod pace;
 mod private_http;
+mod prompt;
 mod refusals;
 mod reload;
 mod self_test;

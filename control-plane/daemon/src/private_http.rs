@@ -13,6 +13,7 @@ use contract::session::SrtpProfile;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
+use worker::Heights;
 
 use crate::status::{Seat, Status};
 use crate::{metrics_page, stats_page};
@@ -174,8 +175,19 @@ fn endpoint(seat: &Seat) -> Value {
         "packets_to_it": counted.packets_sent,
         "retransmitted": counted.packets_retransmitted,
         "videos": seat.forwarded,
+        "videos_by_height": heights(counted.heights),
         "estimate_bps": seat.estimate_bps,
     })
+}
+
+/// Videos by the height of the layer that is sent, in pixels at most; the last are above all limits.
+fn heights(Heights(videos): Heights) -> Value {
+    let limits = Heights::LIMITS.iter().map(u16::to_string).chain(["above".to_owned()]);
+    limits
+        .zip(videos)
+        .map(|(limit, videos)| (limit, Value::from(videos)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 async fn drain(State(status): State<Arc<Status>>) -> Json<Value> {

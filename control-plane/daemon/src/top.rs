@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -36,7 +36,9 @@ fn show(arguments: &Top) -> Result<()> {
     loop {
         std::thread::sleep(EVERY);
         let now = fetch(server)?;
-        let page = page::render(&before, &now, width());
+        let (rows, columns) =
+            if watched { terminal() } else { (usize::MAX, columns().unwrap_or(usize::MAX)) };
+        let page = page::fit(&page::render(&before, &now), rows, columns);
         // Home, the page, and nothing of the one before below it or at the ends of its lines.
         let page = if watched { format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n")) } else { page };
         let written = out.write_all(page.as_bytes()).and_then(|()| out.flush());
@@ -80,14 +82,23 @@ fn fetch(server: SocketAddr) -> Result<Reading> {
     Ok(Reading { at: Instant::now(), value })
 }
 
-/// Columns of the terminal.
-fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH)
+/// Rows and columns of the terminal, asked each time as windows change.
+fn terminal() -> (usize, usize) {
+    let asked = Command::new("stty").args(["-F", "/dev/tty", "size"]).output();
+    let said = asked.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    let mut sizes = said.split_whitespace().filter_map(|size| size.parse().ok()).filter(|size| *size > 0);
+    let rows = sizes.next().unwrap_or(TERMINAL.0);
+    (rows, sizes.next().or_else(columns).unwrap_or(TERMINAL.1))
+}
+
+/// As the environment says.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
 const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Some hundred bytes a participant, and room for a hundred thousand.
 const ANSWER_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
-/// What the table needs.
-const WIDTH: usize = 100;
+/// Of a terminal that does not say its size.
+const TERMINAL: (usize, usize) = (24, 80);

@@ -95,6 +95,11 @@ impl Plan {
         self.steps.iter().position(|step| step.target == target)
     }
 
+    /// Pixels of the layer that `target` is.
+    pub(crate) fn height_of(&self, target: Target) -> Option<u16> {
+        self.step_of(target).and_then(|at| self.steps.get(at)).map(|step| step.height)
+    }
+
     fn has_preferred(&self) -> bool {
         self.steps.is_empty() || self.chosen.is_some_and(|chosen| chosen >= self.preferred)
     }

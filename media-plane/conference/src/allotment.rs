@@ -9,6 +9,7 @@ use crate::allocation::{Plan, settle};
 use crate::conference::{Conference, Config, SourceSet, Storage};
 use crate::endpoint::{Allotted, Receiver};
 use crate::forwarder::{ask, tenant};
+use crate::heights::Heights;
 use crate::prioritize::{Candidate, Priorities, prioritize};
 use crate::projection::{Target, VideoProjection};
 use crate::shedding::Shedding;
@@ -293,6 +294,7 @@ fn apply(
 ) -> (bool, Timestamp) {
     let (mut changed, mut held) = (false, Timestamp::NEVER);
     let budget = receiver.allotted.budget;
+    receiver.heights = Heights::default();
     for slot in receiver.video.iter_mut() {
         let Some(tenant) = slot.tenant else { continue };
         let Some(source) = sources.get_mut(usize::from(tenant.index)).and_then(Option::as_deref_mut) else {
@@ -304,6 +306,9 @@ fn apply(
             && let Some(lowered) = slot.lowered
         {
             held = held.min(lowered.after(slot.dwell));
+        }
+        if let Some(height) = plan.zip(target).and_then(|(plan, target)| plan.height_of(target)) {
+            receiver.heights.count(height);
         }
         slot.max_height = plan.map_or(0, |plan| plan.wanted.max_height);
         let former = slot.projection.target();

@@ -9,6 +9,7 @@ use crate::allotment::Schedule;
 use crate::constraints::{is_heard, prepare_constraints, prepare_subscription};
 use crate::endpoint::{Allotted, Receiver, ReceiverIndex};
 use crate::event::Event;
+use crate::heights::Heights;
 use crate::index_set::IndexSet;
 use crate::loudest::Loudest;
 use crate::shedding::Shedding;
@@ -353,6 +354,12 @@ impl Conference {
     /// Who sits at `receiver`.
     pub fn endpoint(&self, receiver: ReceiverIndex) -> Option<EndpointId> {
         Some(self.storage.receivers.get(usize::from(receiver.0))?.as_ref()?.endpoint)
+    }
+
+    /// The videos that go to `receiver`, by height; as allotted last, so that asking costs nothing.
+    pub fn heights(&self, receiver: ReceiverIndex) -> Heights {
+        let seat = self.storage.receivers.get(usize::from(receiver.0));
+        seat.and_then(Option::as_deref).map_or_else(Heights::default, |receiver| receiver.heights)
     }
 
     /// The source that sits at `source`.

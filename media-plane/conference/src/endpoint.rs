@@ -7,6 +7,7 @@ use contract::{EndpointId, SourceId};
 
 use crate::constraints::Wanted;
 use crate::event::Event;
+use crate::heights::Heights;
 use crate::projection::VideoProjection;
 use crate::projection::audio::AudioProjection;
 use crate::slots::{Slot, Slots};
@@ -47,6 +48,8 @@ pub struct Receiver {
     pub(crate) bandwidth: Option<u64>,
     /// The bandwidth when it was allotted last, and what the outcome takes of it.
     pub(crate) allotted: Allotted,
+    /// How many videos it is allotted, by height.
+    pub(crate) heights: Heights,
     /// What everything that it wants would take, as told.
     ideal_told: u64,
     /// The set of forwarded sources is another than was told.
@@ -79,6 +82,7 @@ impl Receiver {
             wanted: ArrayVec::new(),
             bandwidth: None,
             allotted: Allotted::default(),
+            heights: Heights::default(),
             ideal_told: 0,
             forwarded_changed: false,
         }

@@ -14,6 +14,7 @@ mod describe;
 mod endpoint;
 mod event;
 mod forwarder;
+mod heights;
 mod index_set;
 mod key_frame;
 mod layer;
@@ -29,6 +30,7 @@ mod speech;
 pub use conference::{Conference, Config, Projected, REPLAY_MAX, SOURCES_PER_CONFERENCE_MAX, Storage};
 pub use endpoint::{Receiver, ReceiverIndex, ReceiverSpec};
 pub use event::Event;
+pub use heights::Heights;
 pub use packet::{
     DECODE_TARGETS_MAX, DependencyDescriptor, Descriptor, Frame, Indication, Layer, MediaPacket,
     SPATIAL_LAYERS_MAX, TEMPORAL_LAYERS_MAX,

@@ -327,7 +327,9 @@ impl Worker {
             if copy.by_endpoint.len() == copy.by_endpoint.capacity() {
                 break;
             }
-            copy.by_endpoint.push(seat.statistics());
+            let room = self.rooms.get(seat.room as usize).and_then(Option::as_deref);
+            let heights = room.map(|room| room.conference.heights(seat.receiver)).unwrap_or_default();
+            copy.by_endpoint.push(seat.statistics(heights));
         }
     }
 

@@ -48,6 +48,7 @@ mod worker_io;
 
 pub use bandwidth_state::BandwidthState;
 pub use cipher::{Cipher, CipherChoice};
+pub use conference::Heights;
 pub use config::{Config, Sending};
 pub use datagram_io::DatagramIo;
 pub use dtls::{DtlsDatagram, DtlsSender};

@@ -1,7 +1,7 @@
 //! An endpoint's place on a worker: its transport, what it signalled, and where its receiving side sits.
 
 use arrayvec::ArrayVec;
-use conference::ReceiverIndex;
+use conference::{Heights, ReceiverIndex};
 use contract::limits::SSRCS_PER_ENDPOINT_MAX;
 use contract::session::{Codec, ExtensionIds, Media, PayloadTypes};
 use contract::{ConferenceId, EndpointId, SourceId, Timestamp};
@@ -47,8 +47,8 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// What is told of it; copied out.
-    pub(crate) fn statistics(&self) -> EndpointStatistics {
+    /// What is told of it; copied out. Its conference knows the `heights`.
+    pub(crate) fn statistics(&self, heights: Heights) -> EndpointStatistics {
         let counted = self.transport.statistics();
         let selected = self.transport.selected();
         EndpointStatistics {
@@ -66,6 +66,7 @@ impl Seat {
             packets_received: counted.packets_received,
             packets_sent: counted.packets_sent,
             packets_retransmitted: counted.packets_retransmitted,
+            heights,
         }
     }
 }

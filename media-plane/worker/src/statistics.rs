@@ -1,6 +1,7 @@
 //! What a worker counts and how it is read: plain numbers that it owns, copied out on request into a box that the
 //! reader supplied.
 
+use conference::Heights;
 use contract::session::SrtpProfile;
 use contract::{ConferenceId, EndpointId};
 use contract::{DropReason, Metric};
@@ -63,6 +64,8 @@ pub struct EndpointStatistics {
     pub packets_sent: u64,
     /// Of those, again.
     pub packets_retransmitted: u64,
+    /// Videos that it is sent, by height.
+    pub heights: Heights,
 }
 
 impl Statistics {

@@ -243,7 +243,11 @@ async fn time_limits_of_head_and_body_fire() {
         "POST /conference-request/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: 100\r\n\r\n{",
     );
-    let (head, body) = tokio::join!(half_a_head, half_a_body);
+    let silence = exchange(server.public, "");
+    // Told from the preface of HTTP/2 by no byte yet.
+    let hardly_begun = exchange(server.public, "P");
+    let (head, body, silence, hardly_begun) = tokio::join!(half_a_head, half_a_body, silence, hardly_begun);
+    assert_eq!((silence.as_str(), hardly_begun.as_str()), ("", ""));
     assert!(head.is_empty() || status_of(&head) == "408", "{head}");
     assert!(["400", "408"].contains(&status_of(&body)), "{body}");
     assert!(begun.elapsed() >= HEAD_WITHIN && begun.elapsed() < ANSWER_WITHIN + Duration::from_secs(2));

@@ -183,6 +183,7 @@ fn video_comes_with_a_key_frame_on_the_primary_ssrc() {
     watch(&mut conference, VIEWER, 0, at(4_000));
     let news = events(&mut conference, at(4_000));
     assert!(news.contains(&Event::Demand { source: CAMERA, max_height: 0 }), "{news:?}");
+    assert_eq!(conference.heights(viewer(&conference)), Heights::default());
     let source = conference.source_index(CAMERA).unwrap();
     assert_eq!(conference.interested(source).count(), 0);
 }
@@ -261,6 +262,9 @@ fn what_the_budget_lowered_is_not_raised_within_two_seconds() {
         for (encoding, bytes) in [(0, 300), (1, 1_000), (2, large)] {
             pass(&mut conference, &seen(encoding, frame, bytes));
             let now = target(&conference);
+            let mut heights = Heights::default();
+            now.into_iter().for_each(|encoding| heights.0[usize::from(encoding)] += 1);
+            assert_eq!(conference.heights(receiver), heights, "{now:?}");
             if changes.last().map(|change| change.1) != Some(now) {
                 changes.push((frame * 33, now));
             }
