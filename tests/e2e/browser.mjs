@@ -32,11 +32,12 @@ export const ARGUMENTS = [
 ];
 
 export class Participant {
-  /** Opens a page in the room and waits until it has joined. `query` goes into the address. */
-  static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url } = {}) {
+  /** Opens a page in the room and waits until it has joined. `query` goes into the address, `prepare` gets the page before it loads. */
+  static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url, prepare } = {}) {
     const context = await browser.newContext({ viewport, permissions: ['camera', 'microphone'], ignoreHTTPSErrors: true });
     const page = await context.newPage();
     const participant = new Participant(page, name);
+    prepare?.(page);
     await page.goto(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
     await participant.until('joined', (state) => state.joined);
     return participant;

@@ -15,10 +15,10 @@ import sys
 libc = ctypes.CDLL(None, use_errno=True)
 NUMBERS = {
     "x86_64": {"mount": 165, "init_module": 175, "syslog": 103, "clock_settime": 227, "sethostname": 170, "unshare": 272, "bpf": 321,
-               "personality": 135, "keyctl": 250, "setuid": 105, "reboot": 169, "swapon": 167, "ptrace": 101, "nice": 141,
-               "chroot": 161, "kexec_load": 246, "io_uring_setup": 425, "perf_event_open": 298, "mknod": 133, "setpriority": 141},
+               "personality": 135, "keyctl": 250, "setuid": 105, "reboot": 169, "swapon": 167, "ptrace": 101,
+               "chroot": 161, "kexec_load": 246, "io_uring_setup": 425, "perf_event_open": 298, "mknod": 133, "sched_setparam": 142},
     "aarch64": {"mount": 40, "init_module": 105, "syslog": 116, "clock_settime": 112, "sethostname": 161, "unshare": 97, "bpf": 280,
-                "personality": 92, "keyctl": 219, "setuid": 146, "reboot": 142, "swapon": 224, "ptrace": 117, "setpriority": 140,
+                "personality": 92, "keyctl": 219, "setuid": 146, "reboot": 142, "swapon": 224, "ptrace": 117, "sched_setparam": 118,
                 "chroot": 51, "kexec_load": 104, "io_uring_setup": 425, "perf_event_open": 241},
 }[platform.machine()]
 CLONE_NEWUSER = 0x10000000
@@ -121,7 +121,7 @@ def kernel():
     forbidden("LockPersonality", lambda: call("personality", 8))
     forbidden("MemoryDenyWriteExecute", map_executable)
     forbidden("KeyringMode and filter, keyctl", lambda: call("keyctl", 0, -3, 0))
-    for name in ("mount", "setuid", "reboot", "swapon", "ptrace", "chroot", "kexec_load", "bpf", "perf_event_open", "setpriority"):
+    for name in ("mount", "setuid", "reboot", "swapon", "ptrace", "chroot", "kexec_load", "bpf", "perf_event_open", "sched_setparam"):
         forbidden(f"SystemCallFilter, {name}", lambda name=name: call(name, 0, 0, 0, 0, 0))
     forbidden("SystemCallFilter, chown", lambda: os.chown("/var/lib/sluice", 0, 0))
 
@@ -131,6 +131,7 @@ def rights():
     holds("AmbientCapabilities", int(status("CapAmb"), 16) == 0)
     holds("NoNewPrivileges", status("NoNewPrivs") == "1")
     holds("User", os.getuid() not in (0, 65534))
+    forbidden("LimitNICE", lambda: os.setpriority(os.PRIO_PROCESS, 0, -12))
     holds("LimitCORE", resource.getrlimit(resource.RLIMIT_CORE) == (0, 0))
     with open("/proc/self/uid_map") as ranges:
         holds("PrivateUsers", ranges.read().split()[2] != "4294967295")
@@ -148,6 +149,7 @@ def server_needs():
     needed("TCP", lambda: open_socket(socket.AF_INET, socket.SOCK_STREAM, 10999))
     needed("list of addresses (netlink)", lambda: socket.if_nameindex())
     needed("pinning to a core", lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))
+    needed("priority of media threads", lambda: os.setpriority(os.PRIO_PROCESS, 0, -11))
     needed("settings", reads("/etc/sluice/sluice.toml"))
     needed("state directory", lambda: (writes("/var/lib/sluice/file")(), os.unlink("/var/lib/sluice/file")))
     needed("kernel settings for reading", reads("/proc/sys/kernel/osrelease"))

@@ -38,7 +38,7 @@ pub(crate) enum Tune {
     /// Set what is off, noting each value before it is changed; what fails takes all of it back. Needs root.
     Apply(TuneApply),
     /// Put back what `apply` changed, as far as nobody else changed it since. Needs root.
-    Revert(TuneRevert),
+    Revert(TuneChange),
 }
 
 /// What `user` does. Passwords are asked for on the terminal, or read as the first line of standard input.
@@ -175,21 +175,14 @@ pub(crate) struct TuneCheck {
 pub(crate) struct TuneApply {
     #[command(flatten)]
     pub(crate) host: TuneHost,
-    /// Say what would be changed; change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Print the outcome as one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// File that notes what was changed.
-    #[arg(long, value_name = "FILE", default_value = crate::tune::CHANGES)]
-    pub(crate) state: PathBuf,
+    #[command(flatten)]
+    pub(crate) change: TuneChange,
 }
 
-/// Arguments of `tune revert`.
+/// Arguments of `tune revert`, and of `tune apply` besides the host.
 #[derive(Args, Debug)]
-pub(crate) struct TuneRevert {
-    /// Say what would be put back; change nothing.
+pub(crate) struct TuneChange {
+    /// Say what would be changed or put back; change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print the outcome as one JSON object.

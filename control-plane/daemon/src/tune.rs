@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use tuning::{Changes, Current, Finding, HOST, Journal, Plan, Profile, Step, Target, ThisHost, Weight};
 
-use crate::command_line::{TuneApply, TuneCheck, TuneHost, TuneRevert};
+use crate::command_line::{TuneApply, TuneChange, TuneCheck, TuneHost};
 
 /// Looks and prints.
 pub(crate) fn check(arguments: &TuneCheck) -> ExitCode {
@@ -17,30 +17,30 @@ pub(crate) fn check(arguments: &TuneCheck) -> ExitCode {
 }
 
 /// Sets what is off.
-pub(crate) fn apply(arguments: &TuneApply) -> ExitCode {
-    let looked = Looked::at(&arguments.host);
+pub(crate) fn apply(TuneApply { host, change }: &TuneApply) -> ExitCode {
+    let looked = Looked::at(host);
     let steps = &looked.plan.steps;
-    if arguments.dry_run || steps.is_empty() {
+    if change.dry_run || steps.is_empty() {
         let outcome = if steps.is_empty() { "nothing to change" } else { "would be changed" };
-        return applied(arguments.json, looked.profile, steps, outcome, &[]);
+        return applied(change.json, looked.profile, steps, outcome, &[]);
     }
-    let mut changes = match read(&arguments.state) {
+    let mut changes = match read(&change.state) {
         Ok(changes) => changes.since_start(&ThisHost),
-        Err(error) => return cannot(&arguments.state, &error),
+        Err(error) => return cannot(&change.state, &error),
     };
-    let mut file = File(arguments.state.clone());
+    let mut file = File(change.state.clone());
     match tuning::apply(&mut ThisHost, &mut file, &mut changes, looked.profile, steps) {
-        Ok(()) => applied(arguments.json, looked.profile, steps, "changed", &[]),
+        Ok(()) => applied(change.json, looked.profile, steps, "changed", &[]),
         Err(failure) => {
             eprintln!("error: {}: {}", failure.step, failure.error);
-            applied(arguments.json, looked.profile, steps, "failed and taken back", &failure.stuck);
+            applied(change.json, looked.profile, steps, "failed and taken back", &failure.stuck);
             ExitCode::FAILURE
         }
     }
 }
 
 /// Puts back what was set.
-pub(crate) fn revert(arguments: &TuneRevert) -> ExitCode {
+pub(crate) fn revert(arguments: &TuneChange) -> ExitCode {
     let mut changes = match read(&arguments.state) {
         Ok(changes) => changes.since_start(&ThisHost),
         Err(error) => return cannot(&arguments.state, &error),

@@ -210,6 +210,8 @@ impl Life {
             // Refused in some sandboxes: then the scheduler places the thread.
             core_affinity::set_for_current(core);
         }
+        // The calling thread alone, as process 0 means to Linux. Where it is refused, the packets wait their turn like all else.
+        let _ = rustix::process::setpriority_process(None, NICE);
         if let Err(error) = self.io.start_on_this_thread() {
             // Nothing can be served without it, and nobody is there yet to be told otherwise.
             eprintln!("error: worker {}: {error}", self.worker.id());
@@ -313,6 +315,8 @@ fn without_trial(choice: CipherChoice) -> CipherChoice {
     }
 }
 
+/// Of media threads: above all that is usual, below what the kernel itself and audio servers take. `LimitNICE=` of the unit allows it.
+const NICE: i32 = -11;
 /// From this share of its time in turns on, in per cent, a worker spins for as long as it is configured to: the next packet
 /// is near.
 const BUSY_PERCENT: u8 = 20;

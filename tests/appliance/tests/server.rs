@@ -173,7 +173,7 @@ fn a_start_and_a_stop_keep_to_the_sandbox_of_the_unit() {
 
     let text = fs::read_to_string(&trace).expect("the tracer wrote");
     let called = calls(&text);
-    for expected in ["execve", "sched_setaffinity", "socket"] {
+    for expected in ["execve", "sched_setaffinity", "setpriority", "socket"] {
         assert!(called.contains(expected), "the trace is not of a whole start: {called:?}");
     }
     let allowed = allowed_calls();

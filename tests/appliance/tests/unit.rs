@@ -71,11 +71,16 @@ fn the_sandbox_is_closed() {
         ("KeyringMode", "private"),
         ("UMask", "0077"),
         ("LimitCORE", "0"),
+        ("LimitNICE", "-11"),
     ];
     for (name, value) in table {
         assert_eq!(values(name), [value], "{name}");
     }
-    let filter = ["@system-service", "~@privileged @resources @chown @keyring @setuid", "sched_setaffinity"];
+    let filter = [
+        "@system-service",
+        "~@privileged @resources @chown @keyring @setuid",
+        "sched_setaffinity setpriority",
+    ];
     assert_eq!(values("SystemCallFilter"), filter);
 }
 
