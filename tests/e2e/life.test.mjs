@@ -56,6 +56,7 @@ test('a certificate is changed in mid-call, and wrong settings are refused', { t
   const wrong = await post('/reload');
   assert.equal(wrong.status, 422);
   assert.match(wrong.text, /rooms_max/);
+  assert.ok((await server.metric('sluice_settings_refused_total')) >= 1);
   writeFileSync(file, `${good}\n[conference]\noccupants_max = 7\n[client]\napp_name = "Weir"\n`);
   const outcome = JSON.parse((await post('/reload')).text);
   assert.deepEqual(outcome.changed.sort(), ['client.app_name', 'conference.occupants_max']);

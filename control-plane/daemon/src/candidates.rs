@@ -65,8 +65,8 @@ impl Addresses {
     }
 }
 
-/// What may be told of a machine whose addresses have changed since media was started on `bound`, and those of its addresses
-/// that media does not have: no socket was opened for them.
+/// What may be told of a machine whose addresses have changed since media was started, where it has sockets on `bound`; and those of
+/// its addresses that have none.
 pub(crate) fn present(
     config: &Media,
     bound: &[SocketAddr],

@@ -84,6 +84,8 @@ impl Numbers {
         gauge(encoder, "certificate_expiry_timestamp_seconds", help, not_after as f64)?;
         counter(encoder, "certificate_reloaded", "New certificates taken up while running", reloaded)?;
         counter(encoder, "certificate_refused", "New certificates refused, the former kept", refused)?;
+        let help = "Times that new settings were refused, the former kept";
+        counter(encoder, "settings_refused", help, self.0.settings_refused())?;
         let (open, refused, unauthorized) = self.0.http.read();
         gauge(encoder, "http_connections", "Open connections to the public listeners", open as f64)?;
         counter(encoder, "http_refused", "Connections refused at a limit", refused)?;

@@ -54,7 +54,13 @@ impl Reload {
         if !outcome.need_restart.is_empty() {
             tracing::warn!(keys = outcome.need_restart.join(", "), "new settings: these need a restart");
         }
-        tracing::info!(keys = outcome.changed.join(", "), "new settings: taken up");
+        if outcome.problems.is_empty() || !outcome.changed.is_empty() {
+            tracing::info!(keys = outcome.changed.join(", "), "new settings: taken up");
+        }
+        if !outcome.problems.is_empty() {
+            let public = self.public.lock().unwrap_or_else(PoisonError::into_inner);
+            public.status.note_settings_refused();
+        }
         outcome
     }
 

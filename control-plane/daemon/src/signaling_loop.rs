@@ -1,6 +1,7 @@
 //! The one thread that owns streams, rooms, focus and the media plane's handle: everything else sends it messages.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(crate) enum Message {
     Accounts(Arc<Accounts>),
     /// Where clients are told to reach us from now on.
     Candidates(Vec<Candidate>),
+    /// The machine has got these addresses; those that media now receives on come back.
+    NewAddresses { addresses: Vec<SocketAddr>, reply: oneshot::Sender<Vec<SocketAddr>> },
     /// Limits that hold from now on.
     Limits { rooms_max: usize, occupants_max: usize },
     /// Close everything and end.
@@ -313,11 +316,28 @@ impl SignalingLoop {
                     media.set_candidates(candidates);
                 }
             }
+            Message::NewAddresses { addresses, reply } => {
+                // Who asked may have gone.
+                let _ = reply.send(self.add_addresses(addresses));
+            }
             Message::Limits { rooms_max, occupants_max } => {
                 self.signaling.set_limits(rooms_max, occupants_max);
             }
             Message::Stop { .. } => {}
         }
+    }
+
+    /// Those of `addresses` that media sockets could be given.
+    fn add_addresses(&mut self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let Some(media) = &mut self.media else { return Vec::new() };
+        addresses.retain(|address| match media.add_local_address(*address) {
+            Ok(added) => added,
+            Err(error) => {
+                tracing::warn!(%address, %error, "media cannot use a new address of this machine");
+                false
+            }
+        });
+        addresses
     }
 
     fn note_data_channel(&mut self, event: &Event) {

@@ -22,6 +22,7 @@ pub(crate) struct Status {
     sample: ArcSwap<Sample>,
     started: Instant,
     draining: AtomicBool,
+    settings_refused: AtomicU64,
     ends_when_empty: AtomicBool,
     pub(crate) http: HttpCounters,
     pub(crate) refusals: Refusals,
@@ -126,6 +127,7 @@ impl Status {
             sample: ArcSwap::from_pointee(nothing),
             started: now,
             draining: AtomicBool::new(false),
+            settings_refused: AtomicU64::new(0),
             ends_when_empty: AtomicBool::new(false),
             http: HttpCounters::default(),
             refusals: Refusals::default(),
@@ -136,6 +138,16 @@ impl Status {
             totals: Totals::default(),
             bandwidth: BandwidthQueries::default(),
         }
+    }
+
+    /// New settings, or some of them, were refused.
+    pub(crate) fn note_settings_refused(&self) {
+        self.settings_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub(crate) fn settings_refused(&self) -> u64 {
+        self.settings_refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn sample(&self) -> arc_swap::Guard<std::sync::Arc<Sample>> {

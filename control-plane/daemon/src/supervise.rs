@@ -17,6 +17,7 @@ use signaling::external_services::TurnServer;
 use signaling::focus::FocusConfig;
 use signaling::{Domains, Signaling};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use worker::{BackendChoice, CipherChoice, MediaPlane, Sending};
 use xmpp::Streams;
 use xmpp::credentials::{Host, SignIn};
@@ -81,7 +82,7 @@ fn run(config: &Config, values: Values, arguments: &Serve) -> Result<()> {
     let mut media = start_media(config, &addresses, &mut lacks)?;
     let status = Arc::new(Status::new());
     start_tcp(config, tcp, &mut media, &status, &mut lacks);
-    let bound = media.local_addresses().to_vec();
+    let bound = media.local_addresses().collect();
     let (signaling, loop_thread) = start_signaling(config, media, &status)?;
     let media_settings = Arc::new(ArcSwap::from_pointee(config.media.clone()));
     let told = addresses.candidates.clone();
@@ -214,7 +215,7 @@ fn start_tcp(
 /// told. Polled: it costs less than a netlink socket and its errors.
 async fn watch_addresses(
     settings: Arc<ArcSwap<Media>>,
-    bound: Vec<SocketAddr>,
+    mut bound: Vec<SocketAddr>,
     mut told: Vec<Candidate>,
     signaling: Handle,
 ) {
@@ -223,8 +224,15 @@ async fn watch_addresses(
     loop {
         tokio::time::sleep(ADDRESSES_EVERY).await;
         let Ok(of_machine) = candidates::of_machine() else { continue };
-        let (now, new) = candidates::present(&settings.load(), &bound, tcp, &of_machine);
+        let media = settings.load_full();
+        let (mut now, mut new) = candidates::present(&media, &bound, tcp, &of_machine);
         if new != missing {
+            // Tried once: who has no socket for it, or too many addresses, needs a restart.
+            let added = add_addresses(&signaling, &new, media.port).await;
+            if !added.is_empty() {
+                bound.extend(added);
+                (now, new) = candidates::present(&media, &bound, tcp, &of_machine);
+            }
             missing = new;
             if !missing.is_empty() {
                 tracing::warn!(addresses = ?missing, "new addresses of this machine: media uses them after a restart");
@@ -239,6 +247,16 @@ async fn watch_addresses(
             }
         }
     }
+}
+
+/// Has media receive on `new` addresses too; those on which it does.
+async fn add_addresses(signaling: &Handle, new: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let addresses: Vec<SocketAddr> = new.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+    let (reply, answer) = oneshot::channel();
+    if addresses.is_empty() || signaling.send(Message::NewAddresses { addresses, reply }).await.is_err() {
+        return Vec::new();
+    }
+    answer.await.unwrap_or_default()
 }
 
 /// Starts the handshake threads and the thread of the signalling loop.

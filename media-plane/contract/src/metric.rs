@@ -89,6 +89,8 @@ metrics! {
     ReceiveRearmed = "receive_rearmed",
     /// Times that the kernel found no receive buffer.
     ReceiveNoBuffer = "receive_no_buffer",
+    /// Datagrams that the kernel dropped because a socket's receive buffer was full.
+    ReceiveOverflows = "receive_overflows",
     /// Commands applied.
     CommandsApplied = "commands_applied",
     /// Reports lost because the queue to the control plane was full.

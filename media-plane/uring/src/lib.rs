@@ -16,10 +16,12 @@ mod ring;
 mod send;
 mod socket;
 mod statistics;
+mod twin;
 
 pub use options::{Backend, Choice, Datagram, OpenError, Options, SOCKETS_MAX, SendFull, StartError};
 pub use socket::check_free;
 pub use statistics::Statistics;
+pub use twin::Twin;
 
 use plain::Plain;
 use ring::{Ring, RingError};
@@ -156,9 +158,9 @@ impl Io {
         engine!(&self.engine, engine => engine.statistics())
     }
 
-    /// Datagrams that the kernel dropped because a socket's receive buffer was full. Costs a system call per socket.
-    pub fn kernel_drops(&self) -> u64 {
-        self.sockets_open().kernel_drops()
+    /// The same sockets for another thread.
+    pub fn twin(&self) -> std::io::Result<Twin> {
+        Ok(Twin::new(self.sockets_open().duplicate()?))
     }
 
     /// The back end in use.
@@ -182,7 +184,7 @@ impl Io {
         self.sockets_open().local()[usize::from(socket)]
     }
 
-    /// Number of sockets: one per local address, in their order.
+    /// Number of sockets: one per local address, in their order, then those without an address.
     pub fn sockets(&self) -> usize {
         self.sockets_open().len()
     }

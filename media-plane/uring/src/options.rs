@@ -13,6 +13,9 @@ pub struct Options {
     /// Local addresses, one socket each, at most [`SOCKETS_MAX`]. All have one port; where it is 0, the first socket
     /// picks one and the others take it.
     pub local: Vec<SocketAddr>,
+    /// Sockets without an address beside those, for IPv4 and for IPv6 each, as far as [`SOCKETS_MAX`] allows: addresses that
+    /// the machine gets later are given to them ([`crate::Twin::give_address`]), as the files of a ring cannot change.
+    pub spares: usize,
     /// Which back end.
     pub backend: Choice,
     /// Datagrams that may wait between kernel and worker, 2 KiB each; rounded up to a power of two. 128 keep the
@@ -35,6 +38,7 @@ impl Options {
     pub fn new(local: Vec<SocketAddr>, wake: RawFd) -> Options {
         Options {
             local,
+            spares: 0,
             backend: Choice::Auto,
             receive_buffers: 128,
             send_bytes: 1 << 20,

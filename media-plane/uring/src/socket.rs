@@ -10,7 +10,7 @@ pub(crate) const IPV4_BYTES: usize = 16;
 /// Bytes of a `sockaddr_in6`.
 pub(crate) const IPV6_BYTES: usize = 28;
 
-/// The sockets of one `Io`, bound.
+/// The sockets of one `Io`: the bound ones first, then those that have no address yet, whose `local` has the unspecified one.
 pub(crate) struct Sockets {
     sockets: Vec<Socket>,
     local: Vec<SocketAddr>,
@@ -32,12 +32,42 @@ impl Sockets {
                 address.set_port(opened.local.first().map_or(0, SocketAddr::port));
             }
             let failed = |error: std::io::Error| refusal(address, &error);
-            let socket = open_one(address, options).map_err(failed)?;
+            let socket = create(address, options).map_err(failed)?;
+            bind(&socket, address).map_err(failed)?;
             let bound = socket.local_addr().map_err(failed)?.as_socket();
             opened.local.push(bound.unwrap_or(address));
             opened.sockets.push(socket);
         }
+        opened.add_spares(options);
         Ok(opened)
+    }
+
+    /// Sockets for addresses to come; without them a family that the system lacks has none.
+    fn add_spares(&mut self, options: &Options) {
+        let port = self.local.first().map_or(0, SocketAddr::port);
+        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        for ip in any.iter().flat_map(|ip| std::iter::repeat_n(*ip, options.spares)) {
+            let address = SocketAddr::new(ip, port);
+            if self.sockets.len() < SOCKETS_MAX
+                && let Ok(socket) = create(address, options)
+            {
+                self.local.push(address);
+                self.sockets.push(socket);
+            }
+        }
+    }
+
+    /// The same sockets by other descriptors.
+    pub(crate) fn duplicate(&self) -> std::io::Result<Sockets> {
+        let sockets = self.sockets.iter().map(Socket::try_clone).collect::<std::io::Result<_>>()?;
+        Ok(Sockets { sockets, local: self.local.clone() })
+    }
+
+    /// Gives an address to a socket that has none.
+    pub(crate) fn bind(&mut self, socket: usize, address: SocketAddr) -> Result<(), OpenError> {
+        bind(&self.sockets[socket], address).map_err(|error| refusal(address, &error))?;
+        self.local[socket] = address;
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -115,7 +145,8 @@ pub fn check_free(local: &[SocketAddr]) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn open_one(address: SocketAddr, options: &Options) -> std::io::Result<Socket> {
+/// A socket for an address like this.
+fn create(address: SocketAddr, options: &Options) -> std::io::Result<Socket> {
     // Blocking: a ring waits for readiness by itself on a blocking socket only, and the plain calls pass MSG_DONTWAIT.
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
     if address.port() != 0 {
@@ -132,10 +163,13 @@ fn open_one(address: SocketAddr, options: &Options) -> std::io::Result<Socket> {
         socket.set_send_buffer_size(options.socket_send_bytes as usize)?;
     }
     ignore_path_mtu(&socket, address)?;
+    Ok(socket)
+}
+
+fn bind(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
     socket.bind(&address.into())?;
     // A socket that shares already when it asks for any port may be given one that others share.
-    socket.set_reuse_port(true)?;
-    Ok(socket)
+    socket.set_reuse_port(true)
 }
 
 /// Media datagrams fit every path; a forged "fragmentation needed" must not make the kernel refuse or cut them.

@@ -2,9 +2,9 @@
 
 use mesh::{Sleeper, Wake, Waker};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
-use uring::{Backend, Choice, Io, OpenError, Options};
+use uring::{Backend, Choice, Io, OpenError, Options, Twin};
 
 const BACKENDS: [(Choice, Backend); 2] =
     [(Choice::IoUring, Backend::IoUring), (Choice::Plain, Backend::Plain)];
@@ -108,7 +108,7 @@ fn ten_thousand_datagrams_are_echoed_and_counted() {
         assert_eq!((statistics.segments, statistics.bytes_sent), (10_000, bytes), "{backend:?}");
         assert_eq!((statistics.send_errors, statistics.truncated, statistics.receive_errors), (0, 0, 0));
         assert!(statistics.sends < 10_000, "some neighbours must have been grouped");
-        assert_eq!(io.kernel_drops(), 0);
+        assert_eq!(io.twin().expect("duplicated").kernel_drops(), 0);
     }
 }
 
@@ -389,6 +389,31 @@ fn ipv6_and_ipv4_sockets_share_one_io() {
             assert_eq!((len, from), (1_200, io.local_address(index as u8)), "{backend:?}");
             assert!(buffer[..len].iter().all(|byte| *byte == index as u8));
         }
+    }
+}
+
+#[test]
+fn an_address_that_comes_later_is_given_to_a_spare_socket_of_each_worker() {
+    for (choice, backend) in BACKENDS {
+        let (sleeper, _waker) = mesh::Wake::pair().expect("an eventfd");
+        let mut options = Options::new(vec!["127.0.0.1:0".parse().expect("an address")], sleeper.fd());
+        (options.backend, options.spares) = (choice, 1);
+        let mut io = Io::open(options).expect("opened");
+        let mut twins = [io.twin().expect("duplicated")];
+        io.start_on_this_thread().expect("started");
+        let to = SocketAddr::new(IpAddr::from([127, 0, 0, 7]), io.local_address(0).port());
+        // The receive is armed long before there is anything to receive.
+        echo_turn(&mut io, Duration::from_millis(10));
+        assert_eq!(Twin::give_address(&mut twins, to).expect("bound"), Some(1), "{backend:?}");
+        let client = client("127.0.0.1:0");
+        client.send_to(b"hello", to).expect("sent");
+        let deadline = Instant::now() + PATIENCE;
+        while echo_turn(&mut io, Duration::from_millis(50)) == 0 && Instant::now() < deadline {}
+        io.submit();
+        let (len, from) = client.recv_from(&mut [0; 16]).expect("an echo");
+        assert_eq!((len, from), (5, to), "{backend:?}");
+        let next = SocketAddr::new(IpAddr::from([127, 0, 0, 8]), to.port());
+        assert_eq!(Twin::give_address(&mut twins, next).expect("no error"), None, "no spare is left");
     }
 }
 

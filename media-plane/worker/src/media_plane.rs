@@ -5,11 +5,12 @@
 //! [`MediaPlane::about_to_wait`] and poll once more; afterwards [`MediaPlane::waited`].
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::PoisonError;
 
 use contract::session::{EndpointSpec, LocalTransport, SourceSpec, VideoType};
-use contract::{Command, ConferenceId, EndpointId, Report, SourceId, Timestamp, WorkerId};
+use contract::{Command, ConferenceId, EndpointId, Metric, Report, SourceId, Timestamp, WorkerId};
 use transport::srtp::Session;
 
 use crate::bandwidth_state::BandwidthState;
@@ -197,8 +198,18 @@ impl MediaPlane {
     }
 
     /// The addresses that media sockets are bound to.
-    pub fn local_addresses(&self) -> &[std::net::SocketAddr] {
-        &self.surroundings.local
+    pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.surroundings.local.iter().copied().filter(|address| !address.ip().is_unspecified())
+    }
+
+    /// Takes up an address that the machine got after the start. False if no socket is left for it: it needs a restart then.
+    ///
+    /// # Errors
+    /// Somebody else has it, or it is gone again.
+    pub fn add_local_address(&mut self, address: SocketAddr) -> Result<bool, uring::OpenError> {
+        let given = uring::Twin::give_address(&mut self.threads.twins, address)?;
+        let place = given.and_then(|socket| self.surroundings.local.get_mut(usize::from(socket)));
+        Ok(place.map(|place| *place = address).is_some())
     }
 
     /// What endpoints to come, and ICE restarts, are told to reach us at: public addresses may change, and local ones come
@@ -411,7 +422,13 @@ impl MediaPlane {
                 self.order_seat(endpoint, |seat| Order::AddSpares { seat, endpoint, spares });
             }
             Return::Bandwidth(copy) => self.bandwidth = Some(copy),
-            Return::Counted(worker, statistics) => self.counts[usize::from(worker.0)] = Some(statistics),
+            Return::Counted(worker, mut statistics) => {
+                // Asked here, as a worker makes no such calls.
+                if let Some(twin) = self.threads.twins.get(usize::from(worker.0)) {
+                    statistics.set(Metric::ReceiveOverflows, twin.kernel_drops());
+                }
+                self.counts[usize::from(worker.0)] = Some(statistics);
+            }
             Return::Done(spent) => drop(spent),
         }
     }

@@ -17,6 +17,7 @@ use crate::ufrag;
 /// What a transport needs to know of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
+    /// By socket; the unspecified address where one has none yet.
     pub(crate) local: Vec<SocketAddr>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) allow_loopback: bool,
@@ -168,12 +169,15 @@ fn spares() -> Spares {
 
 /// As ICE numbers them: those of UDP first, those of ICE-TCP at the end.
 fn sockets(surroundings: &Surroundings) -> ArrayVec<LocalSocket, LOCAL_SOCKETS_MAX> {
-    let udp = surroundings.local.iter().map(|address| local_socket(*address, &surroundings.candidates));
     let passive = |candidate: Option<&Candidate>, any: IpAddr| LocalSocket {
         address: candidate.map_or(SocketAddr::new(any, 0), |candidate| candidate.address),
         priority: candidate.map_or(0, |candidate| candidate.priority),
         tcp: true,
     };
+    let udp = surroundings.local.iter().map(|address| match address.ip().is_unspecified() {
+        true => passive(None, address.ip()),
+        false => local_socket(*address, &surroundings.candidates),
+    });
     let best = |ipv4: bool| {
         let tcp = surroundings.candidates.iter().filter(|candidate| candidate.tcp);
         tcp.filter(|candidate| candidate.address.is_ipv4() == ipv4).max_by_key(|candidate| candidate.priority)

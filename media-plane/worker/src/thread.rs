@@ -69,11 +69,14 @@ impl std::fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// The threads of the workers.
+#[derive(Default)]
 pub(crate) struct Threads {
     handles: Vec<JoinHandle<()>>,
     pub(crate) backends: Vec<(uring::Backend, Option<String>)>,
     /// When each worker last moved, microseconds on its clock.
     pub(crate) beats: Vec<Arc<AtomicU64>>,
+    /// The sockets of each.
+    pub(crate) twins: Vec<uring::Twin>,
 }
 
 impl Threads {
@@ -94,14 +97,17 @@ impl MediaPlane {
         let workers = config.workers.unwrap_or(cores.len()).clamp(1, contract::limits::WORKERS_MAX);
         wait_until_free(&config.local)?;
         let queues = Queues::new(workers, config.handshake_threads).map_err(StartError::System)?;
-        let mut ios = Vec::new();
+        let (mut ios, mut twins) = (Vec::new(), Vec::new());
         let mut local: Vec<SocketAddr> = config.local.clone();
         for (_, sleeper) in &queues.workers {
-            let mut options = uring::Options::new(local.clone(), sleeper.fd());
+            let bound = local.iter().copied().filter(|address| !address.ip().is_unspecified());
+            let mut options = uring::Options::new(bound.collect(), sleeper.fd());
             options.backend = config.io;
+            options.spares = if config.io == uring::Choice::Plain { 0 } else { SPARE_SOCKETS };
             let io = Io::open(options).map_err(StartError::Open)?;
             // With port 0 the first worker picks, and the others share.
             local = (0..io.sockets()).map(|socket| io.local_address(socket as u8)).collect();
+            twins.push(io.twin().map_err(StartError::System)?);
             ios.push(io);
         }
         let backends = ios.iter().map(|io| (io.backend(), io.fallback_reason().map(str::to_owned))).collect();
@@ -116,7 +122,7 @@ impl MediaPlane {
         let (tcp, lines) = tcp::lines(&queues.wakers).map_err(StartError::System)?;
         let ios = ios.into_iter().zip(lines).map(|(udp, tcp)| WorkerIo::new(udp, tcp));
         let ports = Mesh::ports(workers, MESH_RECORDS);
-        let mut threads = Threads { handles: Vec::new(), backends, beats: Vec::new() };
+        let mut threads = Threads { handles: Vec::new(), backends, beats: Vec::new(), twins };
         let started = queues.workers.into_iter().zip(ports).zip(ios).enumerate();
         for (number, (((end, sleeper), port), io)) in started {
             let id = contract::WorkerId(number as u16);
@@ -188,11 +194,15 @@ impl MediaPlane {
             loudest: config.loudest,
             spread_after: config.spread_after,
             tcp: None,
-            threads: Threads { handles: Vec::new(), backends: Vec::new(), beats: Vec::new() },
+            threads: Threads::default(),
         });
         Ok((media_plane, workers))
     }
 }
+
+/// Sockets of each worker and address family for addresses that come later. The plain back end has none: it pays for each at each
+/// turn.
+const SPARE_SOCKETS: usize = 2;
 
 /// A worker on its thread.
 struct Life {

@@ -89,7 +89,7 @@ impl Server {
 
     /// Where clients reach it.
     pub fn address(&self) -> SocketAddr {
-        self.media_plane.local_addresses()[0]
+        self.media_plane.local_addresses().next().expect("it is bound")
     }
 
     /// What moves the datagrams, by worker.
