@@ -26,9 +26,8 @@ impl Twin {
     /// # Errors
     /// The address is not there, or somebody else has it. A socket that got it nevertheless is not used again.
     pub fn give_address(twins: &mut [Twin], address: SocketAddr) -> Result<Option<u8>, OpenError> {
-        let is_spare = |local: &SocketAddr| {
-            local.ip().is_unspecified() && local.is_ipv4() == address.is_ipv4()
-        };
+        let is_spare =
+            |local: &SocketAddr| local.ip().is_unspecified() && local.is_ipv4() == address.is_ipv4();
         let spare = |twin: &Twin| twin.sockets.local().iter().position(is_spare);
         // Where an earlier try ended half-way they differ.
         let Some(socket) = twins.iter().map(spare).max().flatten() else { return Ok(None) };
