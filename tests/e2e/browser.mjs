@@ -31,6 +31,8 @@ export const ARGUMENTS = [
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
 
+const NETWORK_CHANGED = 'net::ERR_NETWORK_CHANGED';
+
 export class Participant {
   /** Opens a page in the room and waits until it has joined. `query` goes into the address, `prepare` gets the page before it loads. */
   static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url, prepare } = {}) {
@@ -38,7 +40,7 @@ export class Participant {
     const page = await context.newPage();
     const participant = new Participant(page, name);
     prepare?.(page);
-    await page.goto(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
+    await participant.open(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
     await participant.until('joined', (state) => state.joined);
     return participant;
   }
@@ -49,6 +51,17 @@ export class Participant {
     this.log = [];
     page.on('console', (message) => this.log.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => this.log.push(`error: ${error.stack}`));
+  }
+
+  /** Loads the page; again where Chromium gave up because an interface of this machine came or went, as tests beside this one make them. */
+  async open(address) {
+    for (let tries = 0; tries < 3; tries++) {
+      const gaveUp = await this.page.goto(address).then(() => this.log.some((line) => line.includes(NETWORK_CHANGED)), (error) => {
+        if (!error.message.includes(NETWORK_CHANGED)) throw error;
+        return true;
+      });
+      if (!gaveUp || (await this.state()) !== null) return;
+    }
   }
 
   state() {
