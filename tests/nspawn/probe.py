@@ -149,7 +149,9 @@ def server_needs():
     needed("TCP", lambda: open_socket(socket.AF_INET, socket.SOCK_STREAM, 10999))
     needed("list of addresses (netlink)", lambda: socket.if_nameindex())
     needed("pinning to a core", lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))
-    needed("priority of media threads", lambda: os.setpriority(os.PRIO_PROCESS, 0, -11))
+    # A container without the right to raise limits grants less than the -11 of the unit; the filter must let it through all the same.
+    priority = min(0, max(-11, 20 - resource.getrlimit(resource.RLIMIT_NICE)[0]))
+    needed(f"priority of media threads, nice {priority}", lambda: os.setpriority(os.PRIO_PROCESS, 0, priority))
     needed("settings", reads("/etc/sluice/sluice.toml"))
     needed("state directory", lambda: (writes("/var/lib/sluice/file")(), os.unlink("/var/lib/sluice/file")))
     needed("kernel settings for reading", reads("/proc/sys/kernel/osrelease"))
