@@ -15,6 +15,8 @@ pub(crate) struct Client {
     began: Instant,
     nick: String,
     room: String,
+    /// Ends the session that it is offered, so that it stays without a media seat.
+    declines: bool,
     /// Frames that came in.
     pub(crate) frames: u64,
     /// Bytes of them.
@@ -43,6 +45,7 @@ impl Client {
             began,
             nick: String::new(),
             room,
+            declines: false,
             frames: 0,
             bytes: 0,
         };
@@ -63,6 +66,11 @@ impl Client {
         client.until("<enabled").await?;
         client.handled = 0;
         Ok(client)
+    }
+
+    /// It will end the session that it is offered.
+    pub(crate) fn decline(&mut self) {
+        self.declines = true;
     }
 
     /// Asks for the conference, joins and answers until the offer is there: the time from the first byte to the
@@ -145,7 +153,17 @@ impl Client {
         } else if frame.contains("type='set'") {
             self.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}' to='{to}'/>")).await?;
         }
-        Ok(frame.contains("session-initiate"))
+        let is_offer = frame.contains("session-initiate");
+        if is_offer && self.declines {
+            let sid = between(frame, " sid='", "'").unwrap_or_default();
+            let end = format!(
+                "<iq xmlns='jabber:client' type='set' id='decline' to='{to}'>\
+                 <jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='{sid}'>\
+                 <reason><decline/></reason></jingle></iq>"
+            );
+            self.say(&end).await?;
+        }
+        Ok(is_offer)
     }
 
     async fn until(&mut self, text: &str) -> Result<String> {

@@ -32,6 +32,9 @@ struct Options {
     /// Joins per second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
+    /// Clients end the session that they are offered and stay in the room: what an occupant costs without its media seat.
+    #[arg(long)]
+    without_media: bool,
     /// Where to write the result as JSON.
     #[arg(long)]
     json: Option<String>,
@@ -58,6 +61,8 @@ struct Step {
     cpu: Duration,
     signalling: Duration,
     memory: u64,
+    /// What the server grew by in this step.
+    grown: u64,
     initiate_ms: Vec<u128>,
 }
 
@@ -94,7 +99,7 @@ async fn step(
         let due = began + Duration::from_secs_f64(number as f64 / options.rate);
         tokio::time::sleep_until(due.into()).await;
         let (address, domain, room) = (options.address.clone(), options.domain.clone(), options.room.clone());
-        let sender = sender.clone();
+        let (sender, declines) = (sender.clone(), options.without_media);
         staying.push(tokio::spawn(async move {
             let mut client = match Client::open(&address, &domain, &room).await {
                 Ok(client) => client,
@@ -104,6 +109,9 @@ async fn step(
                     return;
                 }
             };
+            if declines {
+                client.decline();
+            }
             match client.join(&domain).await {
                 Ok(took) => {
                     let _ = sender.send(Some(took));
@@ -126,7 +134,10 @@ async fn step(
             None => failures += 1,
         }
     }
-    let (wall, after) = (began.elapsed(), usage(options.pid)?);
+    let wall = began.elapsed();
+    // Until what a join left behind has been taken away.
+    tokio::time::sleep(SETTLE).await;
+    let after = usage(options.pid)?;
     initiate_ms.sort_unstable();
     Ok(Step {
         occupants,
@@ -136,6 +147,7 @@ async fn step(
         cpu: after.cpu.saturating_sub(before.cpu),
         signalling: after.signalling.saturating_sub(before.signalling),
         memory: after.memory,
+        grown: after.memory.saturating_sub(before.memory),
         initiate_ms,
     })
 }
@@ -157,6 +169,7 @@ fn told(step: &Step, idle: &Usage) -> Value {
         "signalling_share_of_a_core": step.signalling.as_secs_f64() / step.wall.as_secs_f64(),
         "initiate_ms_p50": percentile(&step.initiate_ms, 0.5),
         "initiate_ms_p99": percentile(&step.initiate_ms, 0.99),
+        "bytes_per_further_occupant": step.grown / step.joins.max(1) as u64,
         "bytes_per_occupant": step.memory.saturating_sub(idle.memory) / people,
     })
 }
@@ -164,13 +177,13 @@ fn told(step: &Step, idle: &Usage) -> Value {
 fn print_step(step: &Step, idle: &Usage, is_first: bool) {
     if is_first {
         println!(
-            "occupants  joins  failed  cpu ms/join  signalling ms/join  cpu % of a core  signalling %  initiate p50 ms  p99 ms  kB/occupant"
+            "occupants  joins  failed  cpu ms/join  signalling ms/join  cpu % of a core  signalling %  initiate p50 ms  p99 ms  kB/occupant  kB/further occupant"
         );
     }
     let told = told(step, idle);
     let number = |key: &str| told[key].as_f64().unwrap_or_default();
     println!(
-        "{:>9}  {:>5}  {:>6}  {:>11.2}  {:>18.2}  {:>15.1}  {:>12.1}  {:>15}  {:>6}  {:>11.1}",
+        "{:>9}  {:>5}  {:>6}  {:>11.2}  {:>18.2}  {:>15.1}  {:>12.1}  {:>15}  {:>6}  {:>11.1}  {:>19.1}",
         step.occupants,
         step.joins,
         step.failures,
@@ -181,6 +194,7 @@ fn print_step(step: &Step, idle: &Usage, is_first: bool) {
         number("initiate_ms_p50"),
         number("initiate_ms_p99"),
         number("bytes_per_occupant") / 1_024.0,
+        number("bytes_per_further_occupant") / 1_024.0,
     );
 }
 
@@ -211,6 +225,8 @@ fn cpu_time(path: &str) -> Result<Duration> {
 
 /// How long clients stay at most after they joined.
 const STAY: Duration = Duration::from_secs(170);
+/// Servers free what ended at their next look.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Of Linux on all our architectures.
 const TICKS_PER_SECOND: u64 = 100;
 const PAGE_BYTES: u64 = 4_096;

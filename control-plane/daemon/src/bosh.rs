@@ -9,10 +9,10 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{mpsc, oneshot};
-use xmpp::ConnectionId;
 use xmpp::bosh::{Body, Event, RequestId, Session, terminate};
 use xmpp::streams;
 use xmpp::websocket::Framing;
+use xmpp::{ConnectionId, FrameReader};
 
 use crate::entrance::{ConnectionQuery, Peer};
 use crate::http::{Public, origin_allowed};
@@ -160,8 +160,14 @@ async fn open(
     }
     let clock = Clock::new();
     let session = Session::new(sid, body, clock.now());
-    let task =
-        Task { session, clock, connection, signaling: public.signaling.clone(), replies: HashMap::new() };
+    let task = Task {
+        session,
+        clock,
+        connection,
+        signaling: public.signaling.clone(),
+        reader: FrameReader::default(),
+        replies: HashMap::new(),
+    };
     tokio::spawn(task.run(requests, frames, place));
     Ok(sender)
 }
@@ -172,6 +178,7 @@ struct Task {
     clock: Clock,
     connection: ConnectionId,
     signaling: Handle,
+    reader: FrameReader,
     replies: HashMap<RequestId, oneshot::Sender<String>>,
 }
 
@@ -195,7 +202,7 @@ impl Task {
                     self.session.handle_timeout(self.clock.now(), &mut events);
                 }
             }
-            if !self.carry_out(events, &mut throttle).await {
+            if !self.carry_out(events, &mut throttle, frames.is_authenticated()).await {
                 break;
             }
         }
@@ -221,7 +228,12 @@ impl Task {
     }
 
     /// False once the session is over.
-    async fn carry_out(&mut self, events: Vec<Event>, throttle: &mut Throttle) -> bool {
+    async fn carry_out(
+        &mut self,
+        events: Vec<Event>,
+        throttle: &mut Throttle,
+        is_authenticated: bool,
+    ) -> bool {
         for event in events {
             match event {
                 Event::Answer { request, text } => {
@@ -232,8 +244,9 @@ impl Task {
                 }
                 Event::Frame(text) => {
                     tokio::time::sleep(throttle.take(&text, self.clock.now())).await;
-                    let message = Message::Frame { connection: self.connection, text };
-                    if self.signaling.send(message).await.is_err() {
+                    let read =
+                        self.signaling.frame(self.connection, &mut self.reader, &text, is_authenticated);
+                    if read.await.is_err() {
                         return false;
                     }
                 }

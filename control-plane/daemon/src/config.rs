@@ -52,6 +52,10 @@ pub(crate) struct Http {
     /// Seconds that browsers are to insist on HTTPS; 0 = not told.
     pub(crate) hsts_s: u64,
     pub(crate) private: SocketAddr,
+    /// Whether rooms are shown at the private address.
+    pub(crate) room_services: bool,
+    /// Where the token is whose bearers may end meetings there.
+    pub(crate) room_services_token_file: Option<PathBuf>,
     /// Without a slash at the end.
     pub(crate) public_url: Option<String>,
     pub(crate) allowed_origins: Vec<String>,
@@ -292,6 +296,13 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
         reader.problem("http.certificate", "is given, but http.listen_tls is \"\": nobody would see it");
     }
 
+    let room_services = reader.flag("http.room_services");
+    let room_services_token_file = Some(PathBuf::from(reader.text("http.room_services_token_file")))
+        .filter(|path| !path.as_os_str().is_empty());
+    if room_services_token_file.is_some() && !room_services {
+        reader.problem("http.room_services_token_file", "is given, but http.room_services is false");
+    }
+
     Http {
         listen,
         listen_tls,
@@ -302,6 +313,8 @@ fn read_http(reader: &mut Reader<'_>) -> Http {
             .choice("http.tls_min_version", &[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
         hsts_s: reader.integer("http.hsts_s", 0..=63_072_000),
         private,
+        room_services,
+        room_services_token_file,
         public_url: reader.url("http.public_url", &["http://", "https://"]),
         allowed_origins: reader.texts("http.allowed_origins"),
         connections_max: reader.integer("http.connections_max", 1..=1_000_000) as usize,

@@ -1,13 +1,13 @@
-//! XMPP over WebSocket (RFC 7395): one task a connection moves text frames to and from the signalling loop.
+//! XMPP over WebSocket (RFC 7395): one task a connection reads its frames for the signalling loop and writes what that sends.
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message as WsMessage, WebSocket};
+use axum::extract::ws::{Message as WsMessage, Utf8Bytes, WebSocket};
 use contract::Timestamp;
 use futures_util::SinkExt;
 use tokio::sync::oneshot;
 use xmpp::streams::Query;
-use xmpp::{ConnectionId, Text};
+use xmpp::{ConnectionId, FrameReader, Text};
 
 use crate::channels::{CLOSE_NORMAL, CLOSE_TRY_LATER, CLOSE_UNSUPPORTED, SEND_WITHIN, close_frame};
 use crate::outbox::{ToConnection, Waiting, outbox};
@@ -41,20 +41,24 @@ async fn pump(
 ) -> bool {
     let clock = Clock::new();
     let mut throttle = Throttle::new();
+    let mut reader = FrameReader::default();
     // A frame that came too early, and when its time comes; until then nothing more is read.
-    let mut early: Option<(String, Timestamp)> = None;
+    let mut early: Option<(Utf8Bytes, Timestamp)> = None;
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         let due = early.as_ref().map_or(Timestamp::NEVER, |(_, due)| *due);
         tokio::select! {
             received = socket.recv(), if early.is_none() => match received {
                 Some(Ok(WsMessage::Text(text))) => {
-                    let (text, now) = (text.as_str().to_owned(), clock.now());
+                    let now = clock.now();
                     let wait = throttle.take(&text, now);
                     if !wait.is_zero() {
                         early = Some((text, now.after(wait)));
-                    } else if signaling.send(Message::Frame { connection, text }).await.is_err() {
-                        return false;
+                    } else {
+                        let is_authenticated = frames.is_authenticated();
+                        if signaling.frame(connection, &mut reader, &text, is_authenticated).await.is_err() {
+                            return false;
+                        }
                     }
                 }
                 Some(Ok(WsMessage::Binary(_))) => {
@@ -66,7 +70,8 @@ async fn pump(
             },
             () = clock.sleep_until(due) => {
                 let Some((text, _)) = early.take() else { continue };
-                if signaling.send(Message::Frame { connection, text }).await.is_err() {
+                let is_authenticated = frames.is_authenticated();
+                if signaling.frame(connection, &mut reader, &text, is_authenticated).await.is_err() {
                     return false;
                 }
             }

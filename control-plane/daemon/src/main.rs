@@ -35,6 +35,7 @@ mod private_http;
 mod prompt;
 mod refusals;
 mod reload;
+mod room_services;
 mod self_test;
 mod servers;
 mod signaling_loop;

@@ -1,7 +1,7 @@
 //! What waits to be sent to one client: bounded by bytes, because a join of a large room is one burst of thousands of frames.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use xmpp::Text;
@@ -19,14 +19,22 @@ pub(crate) enum ToConnection {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     sender: mpsc::UnboundedSender<ToConnection>,
-    waiting: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
 }
 
 /// Where they come out.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     receiver: mpsc::UnboundedReceiver<ToConnection>,
-    waiting: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+/// What both ends know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes that wait.
+    waiting: AtomicUsize,
+    is_authenticated: AtomicBool,
 }
 
 /// The client does not read, or is gone.
@@ -36,8 +44,8 @@ pub(crate) struct Overfull;
 /// Both ends.
 pub(crate) fn outbox() -> (Outbox, Waiting) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let waiting = Arc::<AtomicUsize>::default();
-    (Outbox { sender, waiting: waiting.clone() }, Waiting { receiver, waiting })
+    let shared = Arc::<Shared>::default();
+    (Outbox { sender, shared: shared.clone() }, Waiting { receiver, shared })
 }
 
 impl Outbox {
@@ -46,11 +54,16 @@ impl Outbox {
     /// # Errors
     /// [`Overfull`] if more than [`BYTES_WAITING_MAX`] wait already, or nobody takes them any more.
     pub(crate) fn send(&self, message: ToConnection) -> Result<(), Overfull> {
-        if self.waiting.load(Ordering::Relaxed) > BYTES_WAITING_MAX {
+        if self.shared.waiting.load(Ordering::Relaxed) > BYTES_WAITING_MAX {
             return Err(Overfull);
         }
-        self.waiting.fetch_add(weight(&message), Ordering::Relaxed);
+        self.shared.waiting.fetch_add(weight(&message), Ordering::Relaxed);
         self.sender.send(message).map_err(|_| Overfull)
+    }
+
+    /// The client has authenticated. To be called before it is told so: from then on it may send longer frames.
+    pub(crate) fn authenticated(&self) {
+        self.shared.is_authenticated.store(true, Ordering::Release);
     }
 }
 
@@ -65,8 +78,13 @@ impl Waiting {
         self.receiver.try_recv().ok().inspect(|message| self.taken(message))
     }
 
+    /// Whether the client has authenticated.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.shared.is_authenticated.load(Ordering::Acquire)
+    }
+
     fn taken(&self, message: &ToConnection) {
-        self.waiting.fetch_sub(weight(message), Ordering::Relaxed);
+        self.shared.waiting.fetch_sub(weight(message), Ordering::Relaxed);
     }
 }
 
@@ -88,7 +106,7 @@ const PLACE_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use xmpp::{Element, Recipient, Shared};
+    use xmpp::{Element, Recipient};
 
     use super::*;
 
@@ -109,7 +127,7 @@ mod tests {
     fn the_presences_of_a_room_of_thousands_fit() {
         let (outbox, _waiting) = outbox();
         let presence = Element::new("presence", "jabber:client").with_text("x".repeat(2_000));
-        let (shared, to) = (Shared::of(&presence), Recipient::new("ann@meet.example/r"));
+        let (shared, to) = (xmpp::Shared::of(&presence), Recipient::new("ann@meet.example/r"));
         assert!((0..5_000).all(|_| outbox.send(ToConnection::Frame(shared.to(&to))).is_ok()));
     }
 }

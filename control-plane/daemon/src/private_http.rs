@@ -109,6 +109,7 @@ fn overview(status: &Status) -> Json<Value> {
             json!({ "silent_for_ms": worker.silent_for.as_millis() as u64, "statistics": statistics })
         })
         .collect();
+    let shown = sample.seats.len().min(SEATS_SHOWN_MAX);
     let tcp = status.tcp.read();
     let (open, refused, unauthorized) = status.http.read();
     let (failed, paced, associations) = status.handshakes.read();
@@ -128,7 +129,9 @@ fn overview(status: &Status) -> Json<Value> {
         "dtls": { "associations": associations, "reached": status.handshakes.reached_now(), "failed": failed, "paced": paced, "established": profiles },
         "ice_tcp": { "open": tcp.open, "proved": tcp.proved, "refused": tcp.refused },
         "workers": workers,
-        "conferences": conferences(&sample.seats),
+        "conferences": conferences(&sample.seats[..shown]),
+        // Those of one conference are at `/debug/ROOM`.
+        "endpoints_left_out": sample.seats.len() - shown,
     }))
 }
 
@@ -226,6 +229,9 @@ async fn drain_disable(State(status): State<Arc<Status>>) -> Json<Value> {
     tracing::info!("no longer draining");
     drain(State(status)).await
 }
+
+/// Endpoints on one page, each of some 600 bytes: the page stays below a megabyte.
+const SEATS_SHOWN_MAX: usize = 1_500;
 
 /// Nothing here waits; a client that does not read does.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
-use axum::Extension;
+use axum::{Extension, Router};
 use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::RustlsAcceptor;
 use contract::session::Candidate;
@@ -97,10 +97,16 @@ impl Servers {
     }
 
     /// Starts the private one, which can change what the others do.
-    pub(crate) fn with_private(mut self, status: &Arc<Status>, reload: &Arc<Reload>) -> Servers {
+    pub(crate) fn with_private(
+        mut self,
+        status: &Arc<Status>,
+        reload: &Arc<Reload>,
+        rooms: Option<Router>,
+    ) -> Servers {
         let Some(listener) = self.private.take() else { return self };
         let server = self.new_handle();
         let router = private_http::router(Arc::clone(status)).merge(controls::router(Arc::clone(reload)));
+        let router = router.merge(rooms.unwrap_or_default());
         let limiter = Limiter::new(PRIVATE_CONNECTIONS_MAX, PRIVATE_CONNECTIONS_MAX, Arc::new(Status::new()));
         tokio::spawn(ended("private HTTP", http::serve(listener, limiter, router, server)));
         self

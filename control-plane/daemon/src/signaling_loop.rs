@@ -10,17 +10,19 @@ use contract::{Command, EndpointId, Report, Timestamp};
 use signaling::association::{self, ChannelKind, Event};
 use signaling::focus::{ConferenceAnswer, ConferenceRefusal, ConferenceRequest};
 use signaling::{Input, SessionId, Signaling};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use worker::MediaPlane;
 use xmpp::accounts::Accounts;
 use xmpp::credentials::Credentials;
+use xmpp::frame::read_bytes_max;
 use xmpp::streams::Query;
-use xmpp::{ConnectionId, Streams, streams};
+use xmpp::{ConnectionId, Frame, FrameReader, Streams, streams};
 
 use crate::channels::{ChannelId, Channels, Route, ToChannel};
 use crate::handshake::Threads;
 use crate::outbox::{Outbox, ToConnection};
 use crate::refusals::Reason;
+use crate::room_services::RoomRequest;
 use crate::status::{Rates, Sample, Seat, Status, WorkerSample};
 use crate::wake::WakeUp;
 
@@ -28,8 +30,8 @@ use crate::wake::WakeUp;
 pub(crate) enum Message {
     /// An XMPP WebSocket opened.
     Connected { connection: ConnectionId, query: Query, sender: Outbox, accepted: oneshot::Sender<bool> },
-    /// A text frame came in.
-    Frame { connection: ConnectionId, text: String },
+    /// A frame came in; it gives back its room in the queue when it was taken.
+    Frame { connection: ConnectionId, frame: Frame, _room: OwnedSemaphorePermit },
     /// The socket is gone.
     Lost { connection: ConnectionId },
     /// A conference request over HTTP.
@@ -55,6 +57,8 @@ pub(crate) enum Message {
     Association(Event),
     /// From a handshake thread: verified keys.
     Keys { endpoint: EndpointId, keys: SrtpKeys },
+    /// From the private pages about rooms.
+    Rooms(RoomRequest),
     /// From now on these accounts sign in.
     Accounts(Arc<Accounts>),
     /// Where clients are told to reach us from now on.
@@ -69,7 +73,11 @@ pub(crate) enum Message {
 
 /// Sends messages to the loop; waits if it is behind.
 #[derive(Clone)]
-pub(crate) struct Handle(mpsc::Sender<Message>);
+pub(crate) struct Handle {
+    sender: mpsc::Sender<Message>,
+    /// Bytes that frames may yet hold while they wait.
+    room: Arc<Semaphore>,
+}
 
 /// The loop is gone: the process ends.
 #[derive(Debug)]
@@ -77,14 +85,29 @@ pub(crate) struct Gone;
 
 impl Handle {
     pub(crate) async fn send(&self, message: Message) -> Result<(), Gone> {
-        self.0.send(message).await.map_err(|_| Gone)
+        self.sender.send(message).await.map_err(|_| Gone)
+    }
+
+    /// Reads a frame, here on the caller's thread, and passes it on; waits while too much waits already.
+    pub(crate) async fn frame(
+        &self,
+        connection: ConnectionId,
+        reader: &mut FrameReader,
+        text: &str,
+        is_authenticated: bool,
+    ) -> Result<(), Gone> {
+        let bytes = u32::try_from(read_bytes_max(text)).unwrap_or(u32::MAX).min(FRAME_BYTES_WAITING_MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Gone)?;
+        let frame = reader.read(text, is_authenticated);
+        self.send(Message::Frame { connection, frame, _room: room }).await
     }
 }
 
 /// A handle and the queue behind it.
 pub(crate) fn queue() -> (Handle, mpsc::Receiver<Message>) {
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
-    (Handle(sender), receiver)
+    let room = Arc::new(Semaphore::new(FRAME_BYTES_WAITING_MAX as usize));
+    (Handle { sender, room }, receiver)
 }
 
 /// The house's clock over the system's monotonic one.
@@ -276,7 +299,7 @@ impl SignalingLoop {
                 }
                 let _ = accepted.send(taken);
             }
-            Message::Frame { connection, text } => self.streams.frame(connection, &text, now),
+            Message::Frame { connection, frame, _room } => self.streams.frame(connection, frame, now),
             Message::Lost { connection } => {
                 self.connections.remove(&connection);
                 self.streams.lost(connection, now);
@@ -310,6 +333,7 @@ impl SignalingLoop {
                 self.channel_event(event, now);
             }
             Message::Keys { endpoint, keys } => self.command(Command::SetKeys { endpoint, keys }),
+            Message::Rooms(request) => request.answer(&mut self.signaling, now),
             Message::Accounts(accounts) => self.streams.set_accounts(accounts),
             Message::Candidates(candidates) => {
                 if let Some(media) = &mut self.media {
@@ -384,6 +408,11 @@ impl SignalingLoop {
             streams::Output::Close { connection } => {
                 if let Some(sender) = self.connections.remove(&connection) {
                     let _ = sender.send(ToConnection::Close);
+                }
+            }
+            streams::Output::Authenticated { connection } => {
+                if let Some(sender) = self.connections.get(&connection) {
+                    sender.authenticated();
                 }
             }
             streams::Output::SessionOpened { session, jid, query_room } => {
@@ -534,6 +563,10 @@ async fn woken(wake: Option<&WakeUp>) {
 /// Messages of all kinds that may wait for the loop; senders then wait too.
 const MESSAGES_WAITING_MAX: usize = 8_192;
 
+/// Bytes that frames of all clients may hold between the threads that read them and the loop: eight of the worst that
+/// one stanza can be.
+const FRAME_BYTES_WAITING_MAX: u32 = 128 * 1_024 * 1_024;
+
 /// Messages taken before reports and timers have their turn.
 const BATCH_MAX: usize = 64;
 
@@ -542,3 +575,30 @@ const REPORTS_MAX: usize = 256;
 
 /// How old health and metrics may be.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_that_wait_for_the_loop_are_bounded_by_what_they_hold_and_their_senders_wait() {
+        let (handle, mut messages) = queue();
+        let mut reader = FrameReader::default();
+        let worst = format!("<message>{}</message>", "<a/>".repeat(60_000));
+        let fit = FRAME_BYTES_WAITING_MAX as usize / read_bytes_max(&worst);
+        assert!((4..64).contains(&fit), "{fit}");
+        for _ in 0..fit {
+            let sent = handle.frame(ConnectionId(1), &mut reader, &worst, true);
+            tokio::time::timeout(Duration::from_secs(20), sent)
+                .await
+                .expect("there is room")
+                .expect("a loop");
+        }
+        let mut next = std::pin::pin!(handle.frame(ConnectionId(1), &mut reader, &worst, true));
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, &mut next).await.is_err(), "one more has to wait");
+        drop(messages.recv().await);
+        tokio::time::timeout(Duration::from_secs(20), next).await.expect("room again").expect("a loop");
+        assert_eq!(messages.len(), fit);
+    }
+}

@@ -32,7 +32,7 @@ use crate::servers::{Listeners, Servers, variable};
 use crate::signaling_loop::{self, Clock, Handle, Message, SignalingLoop};
 use crate::status::Status;
 use crate::user::UsersFile;
-use crate::{accounts_file, check_config, controls, doctor, ice_tcp, log};
+use crate::{accounts_file, check_config, controls, doctor, ice_tcp, log, room_services};
 
 /// Runs until a signal or an error.
 pub(crate) fn serve(arguments: &Serve) -> ExitCode {
@@ -89,7 +89,8 @@ fn run(config: &Config, values: Values, arguments: &Serve) -> Result<()> {
     tokio::spawn(watch_addresses(Arc::clone(&media_settings), bound, told, signaling.clone()));
     let servers = Servers::start(config, listeners, &addresses.candidates, &of_machine, &signaling, &status)?;
     let reload = servers.reload(arguments.config.clone(), values, &signaling, &media_settings);
-    let servers = servers.with_private(&status, &reload);
+    let rooms = room_services::from_settings(config, &signaling)?;
+    let servers = servers.with_private(&status, &reload, rooms);
 
     // Before anybody is told that it is ready: a signal right after that must find us listening.
     let mut signals = Signals::new()?;

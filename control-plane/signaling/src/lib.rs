@@ -15,7 +15,7 @@ mod pattern;
 mod random;
 pub mod room;
 pub mod route;
-mod secret;
+pub mod secret;
 pub mod services;
 pub mod source_map;
 pub mod stanza_error;

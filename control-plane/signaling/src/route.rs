@@ -21,6 +21,7 @@ use crate::focus::{
 use crate::room::{self, Affiliation, Clock, FOCUS_NICK, Kind, Occupant, Policy, Room};
 use crate::services::breakout_rooms::BreakoutRooms;
 
+mod administration;
 mod breakout;
 mod commands;
 mod dispatch;
@@ -28,6 +29,7 @@ mod entrance;
 mod lobby;
 mod traffic;
 
+pub use self::administration::{Missing, Person, RoomCount};
 pub use self::traffic::{Input, Output};
 
 /// What signalling is configured with.
@@ -113,6 +115,13 @@ struct Session {
     credentials: Credentials,
 }
 
+impl Session {
+    /// It, as rooms know it.
+    fn sender(&self, session: SessionId) -> room::Sender<'_> {
+        room::Sender { session, jid: &self.jid, token: self.credentials.token.as_ref() }
+    }
+}
+
 /// Sessions at a time; the streams have their own, lower limit.
 const SESSIONS_MAX: usize = 100_000;
 /// Rooms that one session may be in: the main room, its lobby and a breakout room, with room to spare.
@@ -176,9 +185,7 @@ impl Signaling {
                 self.session_opened(session, jid, query_room)
             }
             Input::Credentials { session, credentials } => {
-                if let Some(entry) = self.sessions.get_mut(&session) {
-                    entry.credentials = credentials;
-                }
+                self.credentials_changed(session, credentials, now);
             }
             Input::SessionClosed { session } => {
                 self.leave_all(session, None, now);

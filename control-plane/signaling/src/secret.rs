@@ -1,7 +1,7 @@
 //! Comparing secrets.
 
 /// Whether two secrets are equal, in a time that depends only on the length of `given`.
-pub(crate) fn equal(given: &[u8], expected: &[u8]) -> bool {
+pub fn equal(given: &[u8], expected: &[u8]) -> bool {
     let mut difference = u8::from(given.len() != expected.len());
     for (i, byte) in given.iter().enumerate() {
         let other = expected.get(i % expected.len().max(1)).copied().unwrap_or_default();

@@ -10,6 +10,7 @@ pub mod bosh;
 pub mod credentials;
 pub mod element;
 pub mod error;
+pub mod frame;
 pub mod ns;
 pub mod parse;
 pub mod scram;
@@ -31,6 +32,7 @@ pub fn base64(bytes: &[u8]) -> String {
 }
 
 pub use element::{Element, Node};
+pub use frame::{Frame, FrameReader};
 pub use parse::{ParseError, parse, parse_within};
 pub use streams::{ConnectionId, SessionId, Streams};
 pub use text::{Recipient, Shared, Text};

@@ -48,6 +48,12 @@ pub const MUC_ROOMCONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 pub const DATA_FORMS: &str = "jabber:x:data";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
+/// Who an occupant is over several joins (XEP-0421).
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Ids that a server gave (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Further addresses, such as of who spoke first (XEP-0033).
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// Nickname (XEP-0172).
 pub const NICK: &str = "http://jabber.org/protocol/nick";
 /// Message replies (XEP-0461).

@@ -6,6 +6,8 @@ use crate::{Element, Text, ns};
 
 /// Stanzas kept for a client that has not confirmed them: a join of a room of a thousand is one burst of that many.
 pub const UNACKED_STANZAS_MAX: usize = 4_096;
+/// Places that the queue keeps however few it needs.
+const UNACKED_PLACES_KEPT: usize = 64;
 /// Bytes kept for a client that has not confirmed them; what is shared with other clients does not count.
 pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 /// Stanzas after which the client is asked for its count. In a large room each join is a stanza for everybody, and each
@@ -89,6 +91,10 @@ impl Management {
             } else if let Some(stanza) = self.unacked.pop_front() {
                 self.bytes -= stanza.own_bytes();
             }
+        }
+        // The join of a large room is one burst; what it took is not kept for the hours of quiet after it.
+        if self.unacked.capacity() > UNACKED_PLACES_KEPT && self.unacked.len() < UNACKED_PLACES_KEPT / 2 {
+            self.unacked.shrink_to(UNACKED_PLACES_KEPT);
         }
         self.is_asked = false;
         Ok(self.asks())

@@ -1,6 +1,6 @@
 //! All client streams of the process: which connection carries which session, and which sessions wait to be resumed.
 //!
-//! The connection layer only moves text frames and time: [`Streams::connected`], [`Streams::frame`],
+//! The connection layer only reads frames ([`crate::FrameReader`]), writes text and tells the time: [`Streams::connected`], [`Streams::frame`],
 //! [`Streams::lost`], [`Streams::deliver`], [`Streams::handle_timeout`]; after each it takes
 //! [`Streams::poll_output`] until `None`.
 
@@ -16,7 +16,7 @@ use crate::attempts::Attempts;
 use crate::credentials::{Credentials, Entrance, Host, SignIn, Token};
 use crate::stream_management::{self, Management};
 use crate::websocket::{Counts, Event, Framing, Identity, Logins, Stream};
-use crate::{Element, Text};
+use crate::{Element, Frame, Text};
 
 /// A socket, numbered by the connection layer; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,11 @@ pub enum Output {
     /// Close the socket after everything was sent. [`Streams::lost`] need not be called for it any more.
     Close {
         /// Which.
+        connection: ConnectionId,
+    },
+    /// Its client has authenticated: longer frames may be read. Comes before the frame that says so.
+    Authenticated {
+        /// Whose.
         connection: ConnectionId,
     },
     /// A resource was bound.
@@ -249,14 +254,14 @@ impl Streams {
         Ok(())
     }
 
-    /// A text frame came in.
-    pub fn frame(&mut self, connection: ConnectionId, text: &str, now: Timestamp) {
+    /// A frame came in.
+    pub fn frame(&mut self, connection: ConnectionId, frame: impl Into<Frame>, now: Timestamp) {
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         entry.heard_at = now;
         entry.probed = false;
         let mut events = Vec::new();
         let mut logins = Logins { attempts: &mut self.attempts, counts: &mut self.counts, now };
-        entry.stream.frame(text, &mut logins, &mut events);
+        entry.stream.frame(frame, &mut logins, &mut events);
         for event in events {
             self.event(connection, event, now);
         }
@@ -380,7 +385,7 @@ impl Streams {
     fn event(&mut self, connection: ConnectionId, event: Event, now: Timestamp) {
         match event {
             Event::Frame(text) => self.send(connection, text),
-            Event::Authenticated(_) => {}
+            Event::Authenticated(_) => self.outputs.push_back(Output::Authenticated { connection }),
             Event::Bound(jid) => self.bound(connection, jid, now),
             Event::Resume(element) => self.resume(connection, &element, now),
             Event::Management(element) => self.manage(connection, &element, now),

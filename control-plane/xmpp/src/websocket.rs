@@ -6,7 +6,8 @@ use jid::{BareJid, FullJid};
 use crate::attempts::Attempts;
 use crate::credentials::{Credentials, Entrance, SignIn, Token};
 use crate::error::stream_error;
-use crate::parse::{ParseError, STANZA_BYTES_MAX, parse_within};
+use crate::frame::{Frame, frame_bytes_max};
+use crate::parse::ParseError;
 use crate::scram::Scram;
 use crate::{Element, ns, stanza};
 
@@ -168,14 +169,12 @@ impl Stream {
         self.state = State::Bound;
     }
 
-    /// Reads one text frame and appends what it led to.
-    pub fn frame(&mut self, text: &str, logins: &mut Logins<'_>, out: &mut Vec<Event>) {
+    /// Takes one frame and appends what it led to.
+    pub fn frame(&mut self, frame: impl Into<Frame>, logins: &mut Logins<'_>, out: &mut Vec<Event>) {
         if self.state == State::Closed {
             return;
         }
-        let max_bytes =
-            if self.is_authenticated() { STANZA_BYTES_MAX } else { UNAUTHENTICATED_FRAME_BYTES_MAX };
-        let element = match parse_within(text, max_bytes) {
+        let element = match frame.into().within(frame_bytes_max(self.is_authenticated())) {
             Ok(element) => element,
             Err(ParseError::NotWellFormed) => return self.fail("not-well-formed", out),
             Err(ParseError::Restricted) => return self.fail("restricted-xml", out),

@@ -20,6 +20,7 @@ use crate::order::{Order, Return, SourceOwner};
 use crate::placement::Placement;
 use crate::queues::{ControlEnd, HandshakeEnd};
 use crate::room::{Room, RoomStorage};
+use crate::seat::{SPARE_AUDIO_STREAMS, SPARE_VIDEO_STREAMS};
 use crate::seating::{self, SOURCES_PER_PLACE, Surroundings};
 use crate::statistics::Statistics;
 use crate::tcp::TcpEnd;
@@ -60,6 +61,8 @@ struct Placed {
     seat: u32,
     conference: ConferenceId,
     sources: Vec<SourceSpec>,
+    /// Its seat has state for outgoing streams.
+    equipped: bool,
 }
 
 /// A conference over all workers.
@@ -115,6 +118,7 @@ impl MediaPlane {
                 let Ok(session) = Session::with_provider(&keys, self.cipher.provider) else {
                     return Ok(());
                 };
+                self.equip(endpoint);
                 self.order_seat(endpoint, |seat| Order::SetKeys { seat, endpoint, session });
             }
             Command::SetSources { endpoint, sources } => self.set_sources(endpoint, sources),
@@ -277,11 +281,22 @@ impl MediaPlane {
         let (built, receiver) =
             seating::seat(spec, (worker, seat), &credentials, &self.surroundings, self.clock.now());
         self.seats_of_dtls().insert(spec.endpoint, (worker, seat));
-        let placed = Placed { worker, seat, conference: spec.conference, sources: Vec::new() };
+        let placed =
+            Placed { worker, seat, conference: spec.conference, sources: Vec::new(), equipped: false };
         self.endpoints.insert(spec.endpoint, placed);
         self.control.order(usize::from(worker.0), Order::Seat(built, receiver));
         self.announce_credentials(spec.endpoint, credentials);
         Ok(())
+    }
+
+    /// Gives the seat of `endpoint` its state for outgoing streams. Nothing is sent before there are keys, and most of what
+    /// a seat takes is this: who is only in the room, or never gets through, does without.
+    fn equip(&mut self, endpoint: EndpointId) {
+        let Some(placed) = self.endpoints.get_mut(&endpoint) else { return };
+        if !std::mem::replace(&mut placed.equipped, true) {
+            let spares = seating::send_streams(SPARE_AUDIO_STREAMS, SPARE_VIDEO_STREAMS);
+            self.order_seat(endpoint, |seat| Order::AddSpares { seat, endpoint, spares });
+        }
     }
 
     /// Make room for one more endpoint of `conference` on `worker`.

@@ -71,7 +71,7 @@ pub(crate) fn seat(
         payload_types: spec.payload_types.clone(),
         extensions: spec.extensions,
         signalled: Box::default(),
-        spares: spares(),
+        spares: Spares::default(),
         unbegun: arrayvec::ArrayVec::new(),
         handshake_thread: spec.endpoint.0 as usize % surroundings.handshake_threads.max(1),
         force_mute_audio: false,
@@ -158,13 +158,6 @@ pub(crate) fn chance<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system's random generator works or nothing secure can be done");
     bytes
-}
-
-fn spares() -> Spares {
-    let mut spares = Spares::default();
-    spares.audio.extend(send_streams(spares.audio.capacity(), 0));
-    spares.video.extend(send_streams(0, spares.video.capacity()));
-    spares
 }
 
 /// As ICE numbers them: those of UDP first, those of ICE-TCP at the end.

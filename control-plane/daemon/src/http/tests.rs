@@ -265,6 +265,33 @@ async fn long_heads_and_bodies_are_refused() {
     assert!(["400", "413"].contains(&status_of(&answer)), "{answer}");
 }
 
+/// RFC 9112 §6.3, §11.2: whoever stands in front could end such a request elsewhere than we do.
+#[tokio::test]
+async fn requests_whose_length_can_be_read_in_two_ways_are_refused() {
+    let server = server("").await;
+    let body = r#"{"room":"standup@conference.meet.sluice"}"#;
+    let length = body.len();
+    let rows = [
+        format!("Content-Length: {length}\r\nContent-Length: {}\r\n", length + 1),
+        format!("Content-Length: {length}, {}\r\n", length + 1),
+        format!("Content-Length: +{length}\r\n"),
+        "Content-Length: -1\r\n".to_owned(),
+        "Content-Length: 0x10\r\n".to_owned(),
+        format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
+        "Transfer-Encoding: identity\r\n".to_owned(),
+        "Transfer-Encoding: chunked, identity\r\n".to_owned(),
+        format!("Content-Length : {length}\r\n"),
+        format!("Content-Length: {length}\r\n folded: x\r\n"),
+    ];
+    for fields in rows {
+        let request = format!(
+            "POST /conference-request/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Content-Type: application/json\r\n{fields}\r\n{body}"
+        );
+        assert_eq!(status_of(&exchange(server.public, &request).await), "400", "{fields}");
+    }
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_and_places_are_given_back() {
     let server = server("[http]\nconnections_max = 2").await;

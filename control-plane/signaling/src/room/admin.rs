@@ -41,6 +41,11 @@ impl Room {
         }
     }
 
+    /// The server removes an occupant, as a moderator would.
+    pub fn remove_occupant(&mut self, nick: &str, clock: Clock, out: &mut Vec<Output>) {
+        self.kick(nick, None, None, clock, out);
+    }
+
     /// Gives the address behind an occupant an affiliation and tells everybody. `actor` is who did it.
     pub fn affiliate(
         &mut self,
@@ -56,6 +61,7 @@ impl Room {
         } else if self.affiliations.len() < AFFILIATIONS_MAX || self.affiliations.contains_key(jid) {
             self.affiliations.insert(jid.clone(), affiliation);
         }
+        let by = actor.and_then(|actor| self.occupant(actor)).map(|actor| actor.features.clone());
         let mut at = 0;
         while let Some(occupant) = self.occupants.get_mut(at) {
             let affected = occupant.session.is_some() && occupant.jid.to_bare() == *jid;
@@ -65,7 +71,7 @@ impl Room {
             }
             occupant.shown.take();
             let is_seen = occupant.affiliation.role() != affiliation.role();
-            occupant.affiliation = affiliation;
+            occupant.affiliated(affiliation, by.as_ref());
             if affiliation == Affiliation::Outcast {
                 let notice = Notice { leaves: true, statuses: &[BANNED], actor, reason, ..Notice::default() };
                 self.expel(at, notice, clock, out);
@@ -153,7 +159,7 @@ impl Room {
             match change {
                 Change::Kick { nick, reason } => {
                     self.note_denial(&nick, sender.session, out);
-                    self.kick(&nick, &actor, reason.as_deref(), clock, out);
+                    self.kick(&nick, Some(&actor), reason.as_deref(), clock, out);
                 }
                 Change::Affiliate { jid, affiliation, reason } => {
                     self.affiliate(&jid, affiliation, Some(&actor), reason.as_deref(), clock, out);
@@ -187,14 +193,20 @@ impl Room {
     }
 
     /// Removes an occupant; what it was to the room is forgotten, so that it comes back as anybody.
-    fn kick(&mut self, nick: &str, actor: &str, reason: Option<&str>, clock: Clock, out: &mut Vec<Output>) {
+    fn kick(
+        &mut self,
+        nick: &str,
+        actor: Option<&str>,
+        reason: Option<&str>,
+        clock: Clock,
+        out: &mut Vec<Output>,
+    ) {
         let Some(at) = self.position(nick) else { return };
         if let Some(occupant) = self.occupants.get_mut(at) {
             self.affiliations.remove(&occupant.jid.to_bare());
             occupant.affiliation = Affiliation::None;
         }
-        let notice =
-            Notice { leaves: true, statuses: &[KICKED], actor: Some(actor), reason, ..Notice::default() };
+        let notice = Notice { leaves: true, statuses: &[KICKED], actor, reason, ..Notice::default() };
         self.expel(at, notice, clock, out);
     }
 

@@ -4,6 +4,7 @@
 use serde_json::Value;
 use xmpp::Element;
 
+use super::permissions::CREATE_POLLS;
 use super::presence::send;
 use super::{Clock, FOCUS_NICK, Kind, Occupant, Output, Room, Sender};
 use crate::services::av_moderation::{self, AvModeration};
@@ -84,7 +85,7 @@ impl Room {
         let occupant = self.occupant_of(sender.session).ok_or(Refusal::NotAnOccupant)?;
         let command = json::of(message).ok_or(Refusal::Malformed)?;
         let asks = command.get("command").and_then(Value::as_str) == Some("new-poll");
-        if asks && !occupant.is_moderator() && self.metadata.is("permissions", "pollCreationRestricted") {
+        if asks && self.metadata.is("permissions", "pollCreationRestricted") && !occupant.may(CREATE_POLLS) {
             return Err(Refusal::PollsRestricted);
         }
         let name = occupant.display_name().unwrap_or_default();

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use xmpp::{Element, Shared, ns};
 
+use super::occupant::is_of_server;
+use super::permissions::SEND_GROUPCHAT;
 use super::presence::{copy, send};
 use super::{Clock, Kind, Occupant, Output, Room, Sender, is_too_large, refuse};
 use crate::stanza_error::Refusal;
@@ -51,7 +53,7 @@ impl Room {
         if is_subject && !from.is_moderator() {
             return Err(Refusal::NotAModerator);
         }
-        if has_body && !from.is_moderator() && self.metadata.is("permissions", "groupChatRestricted") {
+        if has_body && self.metadata.is("permissions", "groupChatRestricted") && !from.may(SEND_GROUPCHAT) {
             return Err(Refusal::ChatRestricted);
         }
         let name = from.display_name();
@@ -132,7 +134,7 @@ impl Room {
 
 fn is_by_server(child: &Element) -> bool {
     let is_muc = child.name() == "x" && matches!(child.ns(), ns::MUC | ns::MUC_USER);
-    is_muc || child.ns() == ns::DELAY || matches!(child.name(), "nick" | "display-name")
+    is_muc || is_of_server(child) || matches!(child.name(), "nick" | "display-name")
 }
 
 /// Transcriptions are believed, so only a transcriber may send them; there is none yet.

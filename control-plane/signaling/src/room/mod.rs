@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use contract::Timestamp;
 use serde_json::Value;
+use xmpp::credentials::Claims;
 use xmpp::jid::{BareJid, FullJid};
 use xmpp::{Element, SessionId, Text, ns};
 
@@ -24,6 +25,7 @@ mod lobby;
 mod message;
 mod occupant;
 mod owner;
+mod permissions;
 mod presence;
 
 pub use occupant::{Affiliation, Occupant, VOUCHED};
@@ -111,6 +113,8 @@ pub struct Sender<'a> {
     pub session: SessionId,
     /// The real address.
     pub jid: &'a FullJid,
+    /// What its token says, if it came with one.
+    pub token: Option<&'a Arc<Claims>>,
 }
 
 /// What a room needs to know of the world at a call.
@@ -178,6 +182,7 @@ pub struct Room {
 struct Waiting {
     session: SessionId,
     jid: FullJid,
+    token: Option<Arc<Claims>>,
     presence: Element,
 }
 
@@ -224,6 +229,11 @@ impl Room {
         &self.kind
     }
 
+    /// Milliseconds since 1970 of the first join.
+    pub fn created_unix_ms(&self) -> Option<u64> {
+        self.created_unix_ms
+    }
+
     /// Everyone inside in the order of coming, the focus included.
     pub fn occupants(&self) -> &[Occupant] {
         &self.occupants
@@ -257,8 +267,8 @@ impl Room {
         let presence = Element::new("presence", ns::JABBER_CLIENT);
         let focus = Occupant::new(FOCUS_NICK.to_owned(), jid, None, presence, Affiliation::Owner);
         self.occupants.insert(0, focus);
-        while let Some(Waiting { session, jid, presence }) = self.waiting.pop_front() {
-            self.presence(Sender { session, jid: &jid }, &presence, clock, out);
+        while let Some(Waiting { session, jid, token, presence }) = self.waiting.pop_front() {
+            self.presence(Sender { session, jid: &jid, token: token.as_ref() }, &presence, clock, out);
         }
     }
 

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use xmpp::jid::FullJid;
 use xmpp::{Element, Recipient, SessionId, Shared, ns};
 
+use super::permissions::Features;
+
 /// What someone is to a room, in it or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Affiliation {
@@ -73,6 +75,8 @@ pub struct Occupant {
     pub presence: Element,
     /// What it is to the room.
     pub affiliation: Affiliation,
+    /// Where its permissions come from.
+    pub(super) features: Features,
     /// Its address in what everybody gets.
     pub(super) recipient: Recipient,
     /// Its presence as others are shown it, once it was written. Forgotten with each change.
@@ -89,7 +93,8 @@ impl Occupant {
         affiliation: Affiliation,
     ) -> Occupant {
         let recipient = Recipient::new(jid.as_str());
-        Occupant { nick, jid, session, presence, affiliation, recipient, shown: OnceLock::new() }
+        let features = Features::default();
+        Occupant { nick, jid, session, presence, affiliation, features, recipient, shown: OnceLock::new() }
     }
 
     /// Whether it may act on others.
@@ -100,6 +105,11 @@ impl Occupant {
     /// The display name in its presence (XEP-0172).
     pub fn display_name(&self) -> Option<String> {
         self.presence.child("nick", ns::NICK).map(Element::text).filter(|name| !name.is_empty())
+    }
+
+    /// The mail address in its presence.
+    pub fn email(&self) -> Option<String> {
+        self.presence.child("email", ns::JABBER_CLIENT).map(Element::text)
     }
 }
 
@@ -119,10 +129,15 @@ pub(super) fn sanitized(presence: &Element) -> Element {
     let kept = presence.children().filter(|child| {
         let by_server = matches!(child.name(), "identity" | "permissions");
         let is_muc = child.name() == "x" && matches!(child.ns(), ns::MUC | ns::MUC_USER);
-        !by_server && !is_muc && !matches!(child.ns(), ns::DELAY | VOUCHED)
+        !by_server && !is_muc && !is_of_server(child) && child.ns() != VOUCHED
     });
     let vouched = presence.child("vouched", VOUCHED).into_iter().flat_map(Element::children);
     Element::new("presence", ns::JABBER_CLIENT).with_all(kept.cloned()).with_all(vouched.cloned())
+}
+
+/// What says when, by whom or as what something came: believed where it stands, so that only a server may say it.
+pub(super) fn is_of_server(child: &Element) -> bool {
+    matches!(child.ns(), ns::DELAY | ns::OCCUPANT_ID | ns::STANZA_ID | ns::ADDRESS)
 }
 
 /// Wraps what the server itself adds to a presence on its way to the room. Clients cannot: the router takes this

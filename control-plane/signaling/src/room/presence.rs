@@ -3,6 +3,7 @@
 use xmpp::{Element, SessionId, Shared, ns};
 
 use super::occupant::{is_nick, sanitized};
+use super::permissions::Features;
 use super::{
     Affiliation, Clock, Kind, Occupant, Output, Room, Sender, WAITING_MAX, Waiting, is_too_large, refuse,
 };
@@ -135,11 +136,18 @@ impl Room {
         for other in others.filter(|other| self.sees(other, occupant)) {
             copy(other, &shown, out);
         }
+        self.tell_itself(occupant, notice, out);
+    }
+
+    /// Tells `occupant` about itself, with what it may use.
+    pub(super) fn tell_itself(&self, occupant: &Occupant, notice: Notice<'_>, out: &mut Vec<Output>) {
         let statuses: Vec<u16> =
             notice.own_statuses.iter().chain(notice.statuses).copied().chain([SELF]).collect();
         let mut own = self.presence_of(occupant, notice, &statuses);
-        if occupant.is_moderator() && !notice.leaves {
-            own.push(permissions());
+        if !notice.leaves
+            && let Some(permissions) = occupant.permissions()
+        {
+            own.push(permissions);
         }
         send(occupant, own, out);
     }
@@ -174,8 +182,8 @@ impl Room {
             return refuse(sender, stanza, Refusal::RoomFull, out);
         }
         self.waiting.retain(|waiting| waiting.session != sender.session);
-        let waiting = Waiting { session: sender.session, jid: sender.jid.clone(), presence: stanza.clone() };
-        self.waiting.push_back(waiting);
+        let (session, jid, token) = (sender.session, sender.jid.clone(), sender.token.cloned());
+        self.waiting.push_back(Waiting { session, jid, token, presence: stanza.clone() });
     }
 
     fn update(&mut self, nick: &str, stanza: &Element, out: &mut Vec<Output>) -> Result<(), Refusal> {
@@ -208,7 +216,9 @@ impl Room {
         if is_too_large(&presence) {
             return Err(Refusal::TooLarge);
         }
-        let newcomer = Occupant::new(nick, sender.jid.clone(), Some(sender.session), presence, affiliation);
+        let mut newcomer =
+            Occupant::new(nick, sender.jid.clone(), Some(sender.session), presence, affiliation);
+        newcomer.features = Features::of(sender.token);
         for other in self.occupants.iter().filter(|other| self.sees(&newcomer, other)) {
             copy(&newcomer, self.shown(other), out);
         }
@@ -284,25 +294,6 @@ pub(super) fn send(occupant: &Occupant, mut stanza: Element, out: &mut Vec<Outpu
     out.push(Output::Stanza { session, stanza });
 }
 
-/// What moderators may do, in their own presence: clients show the buttons by it.
-fn permissions() -> Element {
-    let permitted =
-        PERMISSIONS.map(|name| Element::new("p", ns::JITMEET).attr("name", name).attr("val", "true"));
-    Element::new("permissions", ns::JITMEET).with_all(permitted)
-}
-
-/// As the existing server grants them to moderators without a token.
-const PERMISSIONS: [&str; 9] = [
-    "livestreaming",
-    "recording",
-    "transcription",
-    "outbound-call",
-    "create-polls",
-    "send-groupchat",
-    "flip",
-    "live-translation",
-    "live-translation-subscribe",
-];
 /// Status: this presence is the recipient's own.
 const SELF: u16 = 110;
 /// Status: real addresses are visible to all.

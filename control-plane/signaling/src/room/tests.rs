@@ -5,6 +5,7 @@ use super::*;
 
 mod chat;
 mod moderation;
+mod permissions;
 
 const ROOM: &str = "standup@conference.meet.example";
 const MUC: &str = "<x xmlns='http://jabber.org/protocol/muc'/>";
@@ -18,6 +19,8 @@ const PERMISSIONS: &str = "<permissions xmlns='http://jitsi.org/jitmeet'><p name
 
 struct Party {
     room: Room,
+    /// Of those who came with one.
+    tokens: BTreeMap<&'static str, Arc<Claims>>,
 }
 
 impl Party {
@@ -36,7 +39,8 @@ impl Party {
         let policy = Policy { occupants_max, nick_from_localpart: false };
         let jid = BareJid::new(ROOM).expect("an address");
         let domains = Arc::new(Domains::of("meet.example"));
-        Party { room: Room::new(jid, Kind::Main, "meeting-1".into(), policy, domains, Timestamp::ZERO) }
+        let room = Room::new(jid, Kind::Main, "meeting-1".into(), policy, domains, Timestamp::ZERO);
+        Party { room, tokens: BTreeMap::new() }
     }
 
     fn focus_joins(&mut self) -> Vec<String> {
@@ -58,7 +62,7 @@ impl Party {
         let jid = jid(name);
         stanza.set_attribute("from", jid.as_str());
         let to = stanza.attribute("to").expect("an address").to_owned();
-        let sender = Sender { session: session(name), jid: &jid };
+        let sender = Sender { session: session(name), jid: &jid, token: self.tokens.get(name) };
         let mut out = Vec::new();
         match (stanza.name(), to.split_once('/')) {
             ("presence", _) => self.room.presence(sender, &stanza, clock(), &mut out),
@@ -235,6 +239,9 @@ fn presence_children_are_relayed_verbatim_but_what_only_a_server_may_say() {
     let stripped = "<identity><user><id>admin</id></user></identity>\
                     <permissions xmlns='http://jitsi.org/jitmeet'><p name='recording' val='true'/></permissions>\
                     <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='moderator'/></x>\
+                    <occupant-id xmlns='urn:xmpp:occupant-id:0' id='ann'/>\
+                    <stanza-id xmlns='urn:xmpp:sid:0' id='1' by='x'/>\
+                    <addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='ann'/></addresses>\
                     <delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>";
     let mut party = Party::of(&["ann"]);
     party.says("bob", &join("bob", &format!("{stripped}{kept}")));

@@ -77,9 +77,20 @@ impl Signaling {
 
     /// Ends a meeting with all of its rooms.
     pub(super) fn end_meeting(&mut self, main: &BareJid, reason: &str, now: Timestamp) {
+        self.end_meeting_at(main, reason, None, now);
+    }
+
+    /// The same; clients go on in the room `alternative`.
+    pub(super) fn end_meeting_at(
+        &mut self,
+        main: &BareJid,
+        reason: &str,
+        alternative: Option<&str>,
+        now: Timestamp,
+    ) {
         let mut out = Vec::new();
         if let Some(room) = self.rooms.get_mut(main) {
-            room.destroy(Some(reason), None, &mut out);
+            room.destroy(Some(reason), alternative, &mut out);
         }
         self.apply(main, out, now);
         self.focus.keep(main, false, now);
@@ -122,7 +133,7 @@ impl Signaling {
         let is_lobby = self.is_lobby(&address);
         let room = self.rooms.get_mut(&address).filter(|_| !is_lobby).ok_or(Refusal::NoSuchRoom)?;
         let mut out = Vec::new();
-        serve(room, Sender { session, jid: &entry.jid }, clock, &mut out)?;
+        serve(room, entry.sender(session), clock, &mut out)?;
         self.apply(&address, out, now);
         Ok(())
     }

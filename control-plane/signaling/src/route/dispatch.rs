@@ -162,7 +162,7 @@ impl Signaling {
             return self.invited(session, &address, stanza, now);
         }
         let Some(entry) = self.sessions.get(&session) else { return };
-        let sender = room::Sender { session, jid: &entry.jid };
+        let sender = entry.sender(session);
         let Some(room) = self.rooms.get_mut(&address) else {
             return match kind {
                 Kind::Presence if stanza.attribute("type").is_none() => {

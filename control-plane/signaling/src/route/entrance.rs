@@ -65,6 +65,25 @@ impl Signaling {
         Ok(())
     }
 
+    /// What a session proved: when it began, and anew when its stream is resumed.
+    pub(super) fn credentials_changed(
+        &mut self,
+        session: SessionId,
+        credentials: Credentials,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        let token = credentials.token.clone();
+        entry.credentials = credentials;
+        for address in entry.rooms.clone() {
+            let mut out = Vec::new();
+            if let Some(room) = self.rooms.get_mut(&address) {
+                room.token_changed(session, token.as_ref(), &mut out);
+            }
+            self.apply(&address, out, now);
+        }
+    }
+
     /// Whether the focus may make this session an owner for want of another: not if its token says that it does not moderate.
     pub(super) fn may_own(&self, session: SessionId) -> bool {
         let token = self.sessions.get(&session).and_then(|entry| entry.credentials.token.as_ref());

@@ -189,3 +189,28 @@ fn ending_the_meeting_ends_its_breakout_rooms() {
     );
     assert_eq!(world.signaling.snapshot().rooms, 0);
 }
+
+#[test]
+fn a_token_opens_the_breakout_rooms_of_the_meeting_that_it_names_and_no_other_s() {
+    let mut world = with_breakout();
+    let asks = "<iq xmlns='jabber:client' type='set' to='focus.meet.example' id='c'><conference xmlns='http://jitsi.org/protocol/focus' room='{team}'/></iq>";
+    let joins = "<presence xmlns='jabber:client' to='{team}/{Bob.nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    world.bears_token("Bob", "other");
+    world.run(&format!(
+        "
+        Bob > {asks}
+        Bob < <iq * type='error'><error *<not-allowed *Your token does not open this room*
+        Bob > {joins}
+        Bob < <presence * type='error'><error *<not-allowed *Your token does not open this room*
+        "
+    ));
+    world.bears_token("Bob", "StandUp");
+    world.run(&format!(
+        "
+        Bob > {asks}
+        Bob < <iq * type='result'>*ready='true'*
+        Bob > {joins}
+        Bob < <presence xmlns='jabber:client' from='{{team}}/{{Bob.nick}}' to='{{Bob}}'>*<status code='110'/>*
+        "
+    ));
+}

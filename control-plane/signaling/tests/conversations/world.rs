@@ -15,11 +15,13 @@
 //! What the focus says on its own is skipped unless a pattern asks for it: other tests cover it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use contract::{Duration, Timestamp};
 use signaling::association::Fingerprint;
 use signaling::focus::FocusConfig;
 use signaling::{Config, Domains, Input, Output, SessionId, Signaling};
+use xmpp::credentials::{Claims, Credentials};
 use xmpp::jid::FullJid;
 use xmpp::streams::{self, ConnectionId, Query, Streams};
 
@@ -78,6 +80,15 @@ impl World {
     /// Whether the server has closed the connection of `name`.
     pub(crate) fn is_closed(&self, name: &str) -> bool {
         self.clients.get(name).is_some_and(|client| client.closed)
+    }
+
+    /// From now on `name` bears a token for `room`.
+    pub(crate) fn bears_token(&mut self, name: &str, room: &str) {
+        let session = self.client(name).session.expect("a session");
+        let claims = Claims { room: Some(room.to_owned()), ..Claims::default() };
+        let credentials = Credentials { token: Some(Arc::new(claims)), ..Credentials::default() };
+        self.signaling.handle(Input::Credentials { session, credentials }, self.now);
+        self.pump();
     }
 
     fn line(&mut self, line: &str) {
@@ -173,7 +184,7 @@ impl World {
     fn send(&mut self, name: &str, frame: &str) {
         let frame = self.filled(frame);
         let connection = ConnectionId(self.client(name).connection);
-        self.streams.frame(connection, &frame, self.now);
+        self.streams.frame(connection, frame.as_str(), self.now);
         self.pump();
     }
 
@@ -269,6 +280,7 @@ impl World {
                     client.closed = true;
                 }
             }
+            streams::Output::Authenticated { .. } => {}
             streams::Output::SessionOpened { session, jid, query_room } => {
                 let opened = self.clients.values_mut().find(|client| client.connection == self.connections);
                 let client = opened.expect("the client that connected last");

@@ -70,7 +70,7 @@ fn resume(streams: &mut Streams, connection: u64, id: &str, h: &str, now: Timest
         streams.frame(connection, text, now);
     }
     outputs(streams);
-    streams.frame(connection, &format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='{h}'/>"), now);
+    streams.frame(connection, format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='{h}'/>").as_str(), now);
 }
 
 fn message(text: &str) -> Element {
@@ -125,7 +125,7 @@ fn counts_are_exchanged() {
     assert_eq!(sent.len(), stream_management::REQUEST_EVERY as usize + 1);
     assert_eq!(sent.last().map(String::as_str), Some("<r xmlns='urn:xmpp:sm:3'/>"));
     let count = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", stream_management::REQUEST_EVERY);
-    streams.frame(ConnectionId(1), &count, at(0));
+    streams.frame(ConnectionId(1), count.as_str(), at(0));
     assert_eq!(outputs(&mut streams), []);
 }
 
@@ -134,7 +134,7 @@ fn a_count_beyond_what_was_sent_ends_the_session() {
     for h in ["1", "-1", "x", "4294967296"] {
         let mut streams = streams();
         let (session, _, _) = managed(&mut streams, 1, at(0));
-        streams.frame(ConnectionId(1), &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"), at(0));
+        streams.frame(ConnectionId(1), format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_str(), at(0));
         let out = outputs(&mut streams);
         assert!(out.contains(&Output::SessionClosed { session }), "{h}: {out:?}");
         assert!(out.contains(&Output::Close { connection: ConnectionId(1) }), "{h}");
@@ -240,7 +240,7 @@ fn nobody_resumes_the_session_of_another_account() {
         streams.frame(connection, text, at(1));
     }
     outputs(&mut streams);
-    streams.frame(connection, &format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='0'/>"), at(1));
+    streams.frame(connection, format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='0'/>").as_str(), at(1));
     assert!(frames(&mut streams).concat().contains("item-not-found"));
 }
 

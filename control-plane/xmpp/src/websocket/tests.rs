@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::accounts::Accounts;
 use crate::credentials::Host;
+use crate::parse::STANZA_BYTES_MAX;
 
 const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.example' version='1.0'/>";
 const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";

@@ -115,7 +115,9 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
     let forged = token("standup", json!({})) + "x";
     assert!(Client::sign_in(&server, "meet.sluice", Some(&forged)).await.is_err());
 
-    let good = token("standup", json!({ "name": "Ann", "id": "u-77", "moderator": true }));
+    let features = json!({ "recording": false, "send-groupchat": "true" });
+    let user = json!({ "name": "Ann", "id": "u-77", "moderator": true, "features": features });
+    let good = token("standup", user);
     let mut ann = Client::sign_in(&server, "meet.sluice", Some(&good)).await.expect("let in");
     let other = ann.conference("other", "").await;
     assert!(
@@ -127,6 +129,9 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
     let joined = ann.join("standup").await;
     assert!(joined.contains("affiliation='owner'"), "{joined}");
     assert!(joined.contains("<id>u-77</id>") && joined.contains("<group>team-a</group>"), "{joined}");
+    let permissions = "<permissions xmlns='http://jitsi.org/jitmeet'><p name='recording' val='false'/>\
+                       <p name='send-groupchat' val='true'/></permissions>";
+    assert!(joined.contains(permissions), "{joined}");
     assert!(!joined.contains("Forged") && !joined.contains("vouched"), "{joined}");
 
     let elsewhere = token("other", json!({ "name": "Bob" }));

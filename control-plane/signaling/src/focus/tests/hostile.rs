@@ -46,6 +46,58 @@ fn sources_and_transports_before_the_accept_do_nothing() {
     }
 }
 
+/// Where a session may be.
+const STATES: [&str; 4] = ["none", "offered", "active", "ended"];
+
+/// Each action of a client, and what comes of it in each of [`STATES`]: every state that it does not fit has its refusal, and
+/// what is refused reaches neither the bridge nor anybody else.
+const OUTCOMES: [(&str, [&str; 4]); 9] = [
+    ("session-accept", ["bad-request", "result", "unexpected-request", "gone"]),
+    ("source-add", ["bad-request", "unexpected-request", "result", "gone"]),
+    ("source-remove", ["bad-request", "unexpected-request", "bad-request", "gone"]),
+    ("transport-info", ["bad-request", "result", "result", "gone"]),
+    ("session-info", ["bad-request", "result", "result", "gone"]),
+    ("session-terminate", ["bad-request", "result", "result", "gone"]),
+    ("session-initiate", ["feature-not-implemented"; 4]),
+    ("transport-accept", ["feature-not-implemented"; 4]),
+    ("content-add", ["feature-not-implemented"; 4]),
+];
+
+#[test]
+fn every_action_in_every_state_has_one_answer_and_a_refused_one_reaches_nobody() {
+    for (action, expected) in OUTCOMES {
+        assert_eq!(STATES.map(|state| outcome_in(state, action)), expected, "{action}");
+    }
+}
+
+/// What `action` is answered where the session is in `state`; others must hear nothing of it if it is refused.
+fn outcome_in(state: &str, action: &str) -> String {
+    let mut world = World::new(config());
+    world.join("ann", &plain());
+    if state != "none" {
+        world.join("bob", &plain());
+        world.accept("bob", 2_000);
+    }
+    let sid = if state == "none" { "none".to_owned() } else { world.sid("ann") };
+    match state {
+        "active" => drop(world.accept("ann", 1_000)),
+        "ended" => drop(world.jingle("ann", "session-terminate", "")),
+        _ => {}
+    }
+    world.clear();
+    let inside = match action {
+        "session-accept" | "transport-info" => format!("<content name='audio'>{TRANSPORT}</content>"),
+        "source-add" | "source-remove" => share("ann", 9_000),
+        _ => String::new(),
+    };
+    let outcome = outcome(&world.jingle_of("ann", &sid, action, &inside));
+    if outcome != "result" {
+        assert!(world.commands.is_empty() && world.associations.is_empty(), "{action} {state}");
+        assert!(world.take("bob").is_empty(), "{action} {state}");
+    }
+    outcome
+}
+
 #[test]
 fn one_who_is_not_in_the_room_is_told_so() {
     let mut world = World::meeting(&["ann", "bob"], WEB);

@@ -32,6 +32,9 @@ fn messages_are_relayed_verbatim_but_what_only_a_server_may_say() {
     let json = "<json-message xmlns='http://jitsi.org/jitmeet'>{\"type\":\"x\"}</json-message>";
     let spoof = "<nick xmlns='http://jabber.org/protocol/nick'>Ann</nick>\
                  <display-name xmlns='http://jitsi.org/protocol/display-name'>Ann</display-name>\
+                 <occupant-id xmlns='urn:xmpp:occupant-id:0' id='ann'/>\
+                 <stanza-id xmlns='urn:xmpp:sid:0' id='1' by='x'/>\
+                 <addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='ann'/></addresses>\
                  <delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>\
                  <x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x>";
     let reaction = "<reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>+</reaction></reactions>";
