@@ -195,6 +195,7 @@ fn a_token_opens_the_breakout_rooms_of_the_meeting_that_it_names_and_no_other_s(
     let mut world = with_breakout();
     let asks = "<iq xmlns='jabber:client' type='set' to='focus.meet.example' id='c'><conference xmlns='http://jitsi.org/protocol/focus' room='{team}'/></iq>";
     let joins = "<presence xmlns='jabber:client' to='{team}/{Bob.nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    world.run("Ann enters {team}");
     world.bears_token("Bob", "other");
     world.run(&format!(
         "
@@ -210,7 +211,7 @@ fn a_token_opens_the_breakout_rooms_of_the_meeting_that_it_names_and_no_other_s(
         Bob > {asks}
         Bob < <iq * type='result'>*ready='true'*
         Bob > {joins}
-        Bob < <presence xmlns='jabber:client' from='{{team}}/{{Bob.nick}}' to='{{Bob}}'>*<status code='110'/>*
+        Bob < <presence xmlns='jabber:client' from='{{team}}/focus' to='{{Bob}}'><x *
         "
     ));
 }
