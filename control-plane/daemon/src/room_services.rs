@@ -110,19 +110,16 @@ struct RoomQuery {
 }
 
 async fn size(State(services): State<Services>, Query(query): Query<RoomQuery>) -> Response {
-    match services.people_of(&query).await {
-        Ok(people) => Json(json!({ "participants": people.len() })).into_response(),
-        Err(response) => response,
-    }
+    let told = |people: Vec<Person>| Json(json!({ "participants": people.len() })).into_response();
+    services.with_people(&query, told).await
 }
 
 async fn people(State(services): State<Services>, Query(query): Query<RoomQuery>) -> Response {
-    let told =
+    let person =
         |person: Person| json!({ "jid": person.address, "email": person.email, "display_name": person.name });
-    match services.people_of(&query).await {
-        Ok(people) => Json(people.into_iter().map(told).collect::<Vec<Value>>()).into_response(),
-        Err(response) => response,
-    }
+    let told =
+        |people: Vec<Person>| Json(people.into_iter().map(person).collect::<Vec<Value>>()).into_response();
+    services.with_people(&query, told).await
 }
 
 async fn sessions(State(services): State<Services>) -> Response {
@@ -159,8 +156,8 @@ async fn end(
     headers: HeaderMap,
     Query(query): Query<EndQuery>,
 ) -> Response {
-    if let Err(refused) = services.admit(&headers) {
-        return refused;
+    if let Some(refusal) = services.refusal(&headers) {
+        return refusal;
     }
     let Ok(room) = query.conference.parse::<BareJid>() else {
         return bad("conference is no address of a room\n");
@@ -183,8 +180,8 @@ async fn remove(
     Query(query): Query<RoomQuery>,
     body: Result<Json<Removal>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
-    if let Err(refused) = services.admit(&headers) {
-        return refused;
+    if let Some(refusal) = services.refusal(&headers) {
+        return refusal;
     }
     let Ok(Json(Removal { participant: nick })) = body else {
         return bad("the body must be JSON with participantId\n");
@@ -195,27 +192,28 @@ async fn remove(
 }
 
 impl Services {
-    /// Whether a request may change something.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Response> {
+    /// Why a request may change nothing; `None` if it may.
+    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         let Some(token) = &self.token else {
             let text = "set http.room_services_token_file to end meetings and remove people from outside\n";
-            return Err((StatusCode::FORBIDDEN, text).into_response());
+            return Some((StatusCode::FORBIDDEN, text).into_response());
         };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if equal(given.as_bytes(), token.as_bytes()) {
-            return Ok(());
+            return None;
         }
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        Err((StatusCode::UNAUTHORIZED, challenge, "the bearer token is missing or wrong\n").into_response())
+        Some((StatusCode::UNAUTHORIZED, challenge, "the bearer token is missing or wrong\n").into_response())
     }
 
-    async fn people_of(&self, query: &RoomQuery) -> Result<Vec<Person>, Response> {
-        let room = self.address(query).ok_or_else(|| bad("there can be no such room\n"))?;
+    /// Answers by those who are in a room.
+    async fn with_people(&self, query: &RoomQuery, answer: impl FnOnce(Vec<Person>) -> Response) -> Response {
+        let Some(room) = self.address(query) else { return bad("there can be no such room\n") };
         match self.ask(|reply| RoomRequest::People(room, reply)).await {
-            Some(Ok(people)) => Ok(people),
-            Some(Err(missing)) => Err(not_found(missing)),
-            None => Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+            Some(Ok(people)) => answer(people),
+            Some(Err(missing)) => not_found(missing),
+            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
     }
 
