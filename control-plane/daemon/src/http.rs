@@ -396,8 +396,8 @@ const FRAME_BYTES_MAX: usize = 1_024 * 1_024;
 /// Bytes read at once: most frames of clients are below, and each connection holds this much. The default is 32 times that.
 const READ_BUFFER_BYTES: usize = 4 * 1_024;
 
-/// Bytes gathered before they are written; a join brings hundreds of frames at once.
-const WRITE_BUFFER_BYTES: usize = 16 * 1_024;
+/// Bytes gathered before they are written: a join brings hundreds of frames at once. A connection keeps up to twice that.
+const WRITE_BUFFER_BYTES: usize = 8 * 1_024;
 
 /// RFC 8841 §6.1; the same as on a data channel.
 const CHANNEL_MESSAGE_BYTES_MAX: usize = 64 * 1_024;
