@@ -6,6 +6,7 @@ use crate::peer::PeerError;
 use crate::profile::Shape;
 use crate::progress::Progress;
 use crate::run::Outcome;
+use crate::tally::Count;
 
 /// When a step has failed.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +50,8 @@ pub fn judge(outcome: &Outcome, bounds: Bounds) -> Verdict {
         return Verdict::Over(format!("{} endpoints did not get in", outcome.endpoints - outcome.connected));
     }
     let counters = &outcome.counters;
-    let expected = (counters.received + counters.lost).max(1);
-    let loss = counters.lost as f64 * 100.0 / expected as f64;
+    let expected = (counters[Count::Received] + counters[Count::Lost]).max(1);
+    let loss = counters[Count::Lost] as f64 * 100.0 / expected as f64;
     if loss > bounds.loss_percent {
         return Verdict::Over(format!("{loss:.3}% lost"));
     }
@@ -116,7 +117,7 @@ fn said(verdict: &Verdict, outcome: Option<&Outcome>) -> String {
         let server = outcome.server.map_or(0.0, |(_, usage)| usage.cpu_seconds / outcome.seconds.max(0.001));
         format!(
             " ({:.1} kpps forwarded, p99 {} us, server {:.2} cores)",
-            counters.received as f64 / outcome.seconds.max(0.001) / 1e3,
+            counters[Count::Received] as f64 / outcome.seconds.max(0.001) / 1e3,
             outcome.delays.experienced().value_at_quantile(0.99),
             server
         )

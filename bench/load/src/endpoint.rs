@@ -19,7 +19,7 @@ use crate::peer::{Event, Link, Remote, RemoteSource};
 use crate::pump::{Opening, Scratch};
 use crate::reception::{Reception, Times};
 use crate::socket::Socket;
-use crate::tally::{Counters, Delays, note};
+use crate::tally::{Count, Counters, Delays, note};
 
 /// One endpoint, on its media thread.
 pub struct Endpoint {
@@ -33,7 +33,9 @@ pub struct Endpoint {
     pub connected: Option<Timestamp>,
     /// SRTP profile in use.
     pub profile: Option<contract::session::SrtpProfile>,
-    place: u32,
+    /// Its place in the run.
+    pub place: u32,
+    connection: u32,
     path: Path,
     bare: bool,
     transport: Box<Transport>,
@@ -89,7 +91,7 @@ impl Endpoint {
         random: u64,
         now: Timestamp,
     ) -> Result<Endpoint, String> {
-        let Opening { place, plan, streams, remote, socket, .. } = opening;
+        let Opening { place, connection, plan, streams, remote, socket, .. } = opening;
         let config = transport_config(opening, random);
         let mut transport = Transport::new(&config, now);
         let path = Path { peer: remote.address, socket: 0 };
@@ -119,6 +121,7 @@ impl Endpoint {
             connected: None,
             profile: None,
             place: *place,
+            connection: *connection,
             path,
             bare: matches!(remote.link, Link::Bare(_)),
             transport,
@@ -197,6 +200,11 @@ impl Endpoint {
         self.transport.sender_report(ssrc, ntp, rtp, now);
     }
 
+    /// Its place, if this is the first or only connection of its endpoint.
+    pub fn first_of(&self) -> Option<u32> {
+        (self.connection == self.place).then_some(self.place)
+    }
+
     /// Signalling told who sends what.
     pub fn sources(&mut self, sources: Vec<(RemoteSource, Option<u32>)>, now: Timestamp) {
         for (source, owner) in sources {
@@ -236,8 +244,8 @@ impl Endpoint {
         if !self.bare && transport.poll_timeout() <= now {
             let mut mail = Mail { socket, buffer: &mut scratch.datagram, refused: 0, rtcp: 0 };
             transport.handle_timeout(now, &mut mail);
-            counters.send_refused += mail.refused;
-            counters.rtcp_sent += mail.rtcp;
+            counters[Count::SendRefused] += mail.refused;
+            counters[Count::RtcpSent] += mail.rtcp;
         }
         if let Some(session) = &self.session {
             let (reception, socket) = (&mut self.reception, &self.socket);
@@ -259,15 +267,15 @@ impl Endpoint {
         match classify(datagram) {
             Kind::Rtp => self.receive_rtp(datagram, times, scratch, counters, delays),
             Kind::Rtcp => self.receive_rtcp(datagram, times.now, scratch, counters),
-            Kind::Dtls => handshakes.tell(handshakes::Order::Datagram(self.place, datagram.to_vec())),
+            Kind::Dtls => handshakes.tell(handshakes::Order::Datagram(self.connection, datagram.to_vec())),
             Kind::Stun => {
                 let mut mail =
                     Mail { socket: &self.socket, buffer: &mut scratch.datagram, refused: 0, rtcp: 0 };
                 let _ = self.transport.stun(datagram, self.path, times.now, &mut mail);
-                counters.send_refused += mail.refused;
+                counters[Count::SendRefused] += mail.refused;
                 return self.ice_events();
             }
-            Kind::Unknown => counters.auth_failures += 1,
+            Kind::Unknown => counters[Count::AuthFailures] += 1,
         }
         Vec::new()
     }
@@ -299,7 +307,7 @@ impl Endpoint {
         if self.loss_per_mille > 0 {
             self.random = next_random(self.random);
             if (self.random >> 33) % 1_000 < u64::from(self.loss_per_mille) {
-                counters.dropped_on_purpose += 1;
+                counters[Count::DroppedOnPurpose] += 1;
                 return;
             }
         }
@@ -321,20 +329,20 @@ impl Endpoint {
         counters: &mut Counters,
     ) {
         let Some(session) = &self.session else { return };
-        counters.rtcp_received += 1;
+        counters[Count::RtcpReceived] += 1;
         let Ok(len) = session.open_rtcp(datagram, &mut scratch.datagram) else {
-            counters.auth_failures += 1;
+            counters[Count::AuthFailures] += 1;
             return;
         };
         let mut nacked: Vec<(u32, u16)> = Vec::new();
         for packet in iterate(&scratch.datagram[..len]).flatten() {
             match packet {
                 Rtcp::Pli(pli) => {
-                    counters.key_frame_requests += 1;
+                    counters[Count::KeyFrameRequests] += 1;
                     self.camera.iter_mut().for_each(|camera| camera.request_key_frame(pli.media_ssrc));
                 }
                 Rtcp::Fir(fir) => {
-                    counters.key_frame_requests += 1;
+                    counters[Count::KeyFrameRequests] += 1;
                     for entry in fir.entries() {
                         self.camera.iter_mut().for_each(|camera| camera.request_key_frame(entry.ssrc));
                     }
@@ -374,8 +382,8 @@ impl Endpoint {
             mid: None,
         };
         if let Some(sealed) = self.transport.seal_rtx(&record, &repair, now, &mut scratch.datagram) {
-            counters.resent += 1;
-            counters.send_refused += u64::from(!self.socket.send(&scratch.datagram[..sealed.len]));
+            counters[Count::Resent] += 1;
+            counters[Count::SendRefused] += u64::from(!self.socket.send(&scratch.datagram[..sealed.len]));
         }
     }
 
@@ -456,8 +464,8 @@ impl Endpoint {
             };
             let Some(out) = scratch.run.get_mut(len..) else { break };
             let Some(sealed) = self.transport.seal_rtp(&outgoing, now, out) else { continue };
-            counters.sent += 1;
-            counters.sent_bytes += sealed.len as u64;
+            counters[Count::Sent] += 1;
+            counters[Count::SentBytes] += sealed.len as u64;
             if token.is_some()
                 && let Some(camera) = &mut self.camera
             {
@@ -479,8 +487,8 @@ impl Endpoint {
 
 fn flush(socket: &Socket, run: &[u8], segment: usize, counters: &mut Counters) {
     let (calls, refused) = socket.send_run(run, segment);
-    counters.sends += calls;
-    counters.send_refused += refused;
+    counters[Count::Sends] += calls;
+    counters[Count::SendRefused] += refused;
 }
 
 /// The next time in step; after a long pause the steps missed are not made up for.
@@ -502,14 +510,14 @@ impl Endpoint {
 }
 
 fn transport_config(opening: &Opening, random: u64) -> transport::Config {
-    let Opening { place, local, remote, socket, .. } = opening;
+    let Opening { place, connection, local, remote, socket, .. } = opening;
     let controlling = matches!(remote.link, Link::Negotiated { ice_controlling: true, .. });
     transport::Config {
         ufrag: local.ufrag.clone(),
         pwd: local.pwd.clone(),
         controlling,
         tie_breaker: next_random(random),
-        transaction_prefix: place.to_be_bytes(),
+        transaction_prefix: connection.to_be_bytes(),
         sockets: [LocalSocket { address: socket.local(), priority: PRIORITY, tcp: false }]
             .into_iter()
             .collect(),

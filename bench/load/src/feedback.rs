@@ -8,7 +8,7 @@ use wire::rtcp::transport_cc::{self, Feedback};
 use wire::rtcp::{nack, pli, receiver_report, sdes};
 
 use crate::reception::{Reception, Stream};
-use crate::tally::Counters;
+use crate::tally::{Count, Counters};
 
 /// What an endpoint has to tell, and when.
 pub struct Reporter {
@@ -88,8 +88,8 @@ impl Reporter {
         let mut flush = |compounds: &mut Compounds<'_>, index: &mut u32| {
             if let Some(len) = compounds.seal(*index) {
                 *index += 1;
-                counters.rtcp_sent += 1;
-                counters.send_refused += u64::from(!send(&compounds.buffer[..len]));
+                counters[Count::RtcpSent] += 1;
+                counters[Count::SendRefused] += u64::from(!send(&compounds.buffer[..len]));
             }
         };
         let mut blocks = Vec::new();
@@ -120,8 +120,8 @@ impl Reporter {
         if !blocks.is_empty() || compounds.len > MINIMAL_BYTES {
             flush(&mut compounds, &mut self.index);
         }
-        counters.nacks_sent += nacks;
-        counters.key_frames_asked += asked;
+        counters[Count::NacksSent] += nacks;
+        counters[Count::KeyFramesAsked] += asked;
     }
 }
 

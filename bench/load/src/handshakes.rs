@@ -16,8 +16,8 @@ use crate::socket::Socket;
 
 /// An association to prepare.
 pub struct Opening {
-    /// Place of its endpoint.
-    pub place: u32,
+    /// Number of its connection.
+    pub connection: u32,
     /// Where it sends.
     pub socket: Arc<Socket>,
     /// Of the other side.
@@ -100,13 +100,13 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let now = Instant::now();
-            while let Some(Reverse((at, place))) = self.due.peek().copied() {
+            while let Some(Reverse((at, connection))) = self.due.peek().copied() {
                 if at > now {
                     break;
                 }
                 self.due.pop();
-                if self.live.get(&place).is_some_and(|live| live.due == Some(at)) {
-                    self.with(place, |association, now| association.handle_timeout(now));
+                if self.live.get(&connection).is_some_and(|live| live.due == Some(at)) {
+                    self.with(connection, |association, now| association.handle_timeout(now));
                 }
             }
         }
@@ -124,32 +124,32 @@ impl Thread {
                     Instant::now(),
                 );
                 let live = Live { association, begun: false, due: None, opening };
-                self.live.insert(live.opening.place, live);
+                self.live.insert(live.opening.connection, live);
             }
-            Order::Begin(place) => {
-                let Some(live) = self.live.get_mut(&place) else { return };
+            Order::Begin(connection) => {
+                let Some(live) = self.live.get_mut(&connection) else { return };
                 if !std::mem::replace(&mut live.begun, true) {
-                    self.with(place, |association, now| association.handle_timeout(now));
+                    self.with(connection, |association, now| association.handle_timeout(now));
                 }
             }
-            Order::Datagram(place, datagram) => {
-                self.with(place, |association, now| association.datagram(&datagram, now));
+            Order::Datagram(connection, datagram) => {
+                self.with(connection, |association, now| association.datagram(&datagram, now));
             }
-            Order::Text(place, text) => {
-                self.with(place, |association, now| association.send_text(&text, now))
+            Order::Text(connection, text) => {
+                self.with(connection, |association, now| association.send_text(&text, now))
             }
-            Order::Close(place) => drop(self.live.remove(&place)),
+            Order::Close(connection) => drop(self.live.remove(&connection)),
         }
     }
 
-    fn with(&mut self, place: u32, act: impl FnOnce(&mut Association, Instant)) {
-        let Some(live) = self.live.get_mut(&place) else { return };
+    fn with(&mut self, connection: u32, act: impl FnOnce(&mut Association, Instant)) {
+        let Some(live) = self.live.get_mut(&connection) else { return };
         act(&mut live.association, Instant::now());
         let mut failed = false;
         for output in live.association.take_outputs() {
             match output {
                 Output::Datagram(datagram) => drop(live.opening.socket.send(&datagram)),
-                Output::Keys(keys) => live.opening.pump.tell(pump::Order::Keys(place, Box::new(keys))),
+                Output::Keys(keys) => live.opening.pump.tell(pump::Order::Keys(connection, Box::new(keys))),
                 Output::ChannelOpened => drop(live.opening.events.send(Event::ChannelOpened)),
                 Output::Text(text) => drop(live.opening.events.send(Event::ChannelText(text))),
                 Output::Failed(reason) => {
@@ -159,13 +159,13 @@ impl Thread {
             }
         }
         if failed {
-            self.live.remove(&place);
+            self.live.remove(&connection);
             return;
         }
         let due = live.association.poll_timeout();
         if due != live.due {
             live.due = due;
-            self.due.extend(due.map(|at| Reverse((at, place))));
+            self.due.extend(due.map(|at| Reverse((at, connection))));
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod label;
 pub mod options;
 pub mod packetize;
 pub mod peer;
+pub mod peers;
 pub mod plot;
 pub mod profile;
 pub mod progress;

@@ -10,9 +10,12 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use load::capacity::{self, Bounds};
 use load::options::{
-    CapacityOptions, Command, CommandLine, Host, RunOptions, SelfCheckOptions, raise_open_files,
+    CapacityOptions, Command, CommandLine, Host, PeersOptions, RunOptions, SelfCheckOptions, TargetOptions,
+    raise_open_files,
 };
 use load::peer::{Peer, PeerError};
+use load::peers::comparison;
+use load::peers::launch::Ports;
 use load::profile::{NAMES, SUITE};
 use load::progress::Progress;
 use load::report;
@@ -21,6 +24,7 @@ use load::scenario::Scenario;
 use load::self_check::Echo;
 use load::server_process::ServerProcess;
 use load::sluice::{Server, Sluice};
+use load::tally::Count;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         None => single(&line.run),
         Some(Command::Capacity(options)) => grow(options),
         Some(Command::SelfCheck(options)) => self_check(options),
+        Some(Command::Peers(options)) => peers(options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("sluice-load: {}", error.0);
@@ -59,105 +64,146 @@ fn impossible(reason: String) -> Failure {
 }
 
 fn single(options: &RunOptions) -> Result<ExitCode, Failure> {
-    let settings = options.host.settings().map_err(impossible)?;
-    let mut progress = Progress::new(options.host.quiet);
-    let target = Target { url: &options.url, insecure: options.insecure, rewriting: !options.no_rewriting };
+    let RunOptions { target, load, .. } = options;
+    let settings = load.host.settings().map_err(impossible)?;
+    let mut progress = Progress::new(load.host.quiet);
+    let shapes = load.workload.shapes().map_err(impossible)?;
+    shapes.iter().try_for_each(|shape| target.takes(shape)).map_err(impossible)?;
     let mut outcomes = Vec::new();
-    for shape in options.workload.shapes().map_err(impossible)? {
+    for shape in shapes {
         let scenario = shape.scenario();
         raise_open_files(&scenario).map_err(impossible)?;
-        let outcome = target.load(&scenario, &settings, &options.host, &mut progress)?;
-        tell(&outcome, options.json.as_deref(), &mut progress);
+        let outcome = run_against(target, &scenario, &settings, &load.host, &mut progress)?;
+        tell(&outcome, load.json.as_deref(), &mut progress);
         let partial = outcome.partial;
         outcomes.push(outcome);
         if partial {
             break;
         }
     }
-    write_json(&outcomes, options.json.as_deref(), options.workload.is_suite())?;
+    write_json(&outcomes, load.json.as_deref(), load.workload.is_suite())?;
     if let Some(path) = &options.report {
         write(path, &outcomes.iter().map(report::page).collect::<String>())?;
     }
     Ok(ExitCode::from(outcomes.iter().map(status).max().unwrap_or(CANNOT)))
 }
 
-/// The server under load.
-struct Target<'a> {
-    url: &'a str,
-    insecure: bool,
-    rewriting: bool,
-}
-
-impl Target<'_> {
-    fn load(
-        &self,
-        scenario: &Scenario,
-        settings: &Settings,
-        host: &Host,
-        progress: &mut Progress,
-    ) -> Result<Outcome, PeerError> {
-        let (sent, forwarded) = scenario.packet_rates();
-        progress.say(&format!(
-            "{}: {} rooms, {} endpoints, about {:.1} kpps in and {:.1} kpps out of {}",
-            scenario.profile,
-            scenario.rooms.len(),
-            scenario.endpoints(),
-            sent / 1e3,
-            forwarded / 1e3,
-            self.url
-        ));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| PeerError::new("starting", error))?;
-        let server = runtime.block_on(Server::at(self.url, self.insecure))?;
-        let process = host.server_pid.map(|pid| ServerProcess { pid }).or_else(|| {
-            let address = server.socket_address();
-            ServerProcess::listening_on(address.ip(), address.port())
-        });
-        let settings = Settings { server: process, ..settings.clone() };
-        let rewriting = self.rewriting;
-        run(scenario, &settings, progress, async move || {
-            Ok(Arc::new(Sluice::find(server, rewriting).await?) as Arc<dyn Peer>)
-        })
-    }
+/// A run against the server under load.
+fn run_against(
+    target: &TargetOptions,
+    scenario: &Scenario,
+    settings: &Settings,
+    host: &Host,
+    progress: &mut Progress,
+) -> Result<Outcome, PeerError> {
+    let (sent, forwarded) = scenario.packet_rates();
+    progress.say(&format!(
+        "{}: {} rooms, {} endpoints, about {:.1} kpps in and {:.1} kpps out of {}",
+        scenario.profile,
+        scenario.rooms.len(),
+        scenario.endpoints(),
+        sent / 1e3,
+        forwarded / 1e3,
+        target.url
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| PeerError::new("starting", error))?;
+    let server = runtime.block_on(Server::at(&target.url, target.insecure))?;
+    let process = host.server_pid.map(|pid| ServerProcess { pid }).or_else(|| {
+        let address = server.socket_address();
+        ServerProcess::listening_on(address.ip(), address.port())
+    });
+    let settings = Settings { server: process, ..settings.clone() };
+    let rewriting = !target.no_rewriting;
+    run(scenario, &settings, progress, async move || {
+        Ok(Arc::new(Sluice::find(server, rewriting).await?) as Arc<dyn Peer>)
+    })
 }
 
 fn grow(options: &CapacityOptions) -> Result<ExitCode, Failure> {
-    let shape = options.workload.shape().map_err(impossible)?;
-    let settings = options.host.settings().map_err(impossible)?;
+    let CapacityOptions { target, load, .. } = options;
+    let shape = load.workload.shape().map_err(impossible)?;
+    target.takes(&shape).map_err(impossible)?;
+    let settings = load.host.settings().map_err(impossible)?;
     let bounds = Bounds { p99_us: options.p99_us, loss_percent: options.loss_percent };
-    let target = Target { url: &options.url, insecure: options.insecure, rewriting: !options.no_rewriting };
-    let mut progress = Progress::new(options.host.quiet);
+    let mut progress = Progress::new(load.host.quiet);
     let from = options.from.unwrap_or_else(|| shape.size());
     let steps = capacity::search(&shape, from, &mut progress, |shape, progress| {
+        target.takes(shape).map_err(PeerError)?;
         let scenario = shape.scenario();
         raise_open_files(&scenario).map_err(PeerError)?;
-        let outcome = target.load(&scenario, &settings, &options.host, progress)?;
+        let outcome = run_against(target, &scenario, &settings, &load.host, progress)?;
         Ok((capacity::judge(&outcome, bounds), Some(outcome)))
     })?;
     println!("{}", capacity::summary(&shape, &steps));
-    if let Some(path) = &options.json {
+    if let Some(path) = &load.json {
         write(path, &format!("{:#}\n", capacity::json(&shape, &steps)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn self_check(options: &SelfCheckOptions) -> Result<ExitCode, Failure> {
-    let scenario = options.workload.shape().map_err(impossible)?.scenario();
-    let settings = options.host.settings().map_err(impossible)?;
+fn self_check(SelfCheckOptions { load }: &SelfCheckOptions) -> Result<ExitCode, Failure> {
+    let scenario = load.workload.shape().map_err(impossible)?.scenario();
+    let settings = load.host.settings().map_err(impossible)?;
     raise_open_files(&scenario).map_err(impossible)?;
-    let mut progress = Progress::new(options.host.quiet);
+    let mut progress = Progress::new(load.host.quiet);
     // The echo has the cores that the generator has not.
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let core = cores.into_iter().find(|core| !settings.cores.contains(core) && !settings.cores.is_empty());
+    let core = other_cores(&settings).first().copied();
     let coalesce = settings.sockets.gro;
     let mut outcome = run(&scenario, &settings, &mut progress, async move || {
         let echo = Echo::start(core, coalesce).map_err(|error| PeerError::new("starting the echo", error))?;
         Ok(Arc::new(echo) as Arc<dyn Peer>)
     })?;
     outcome.profile = format!("self-check of {}", outcome.profile);
-    tell(&outcome, options.json.as_deref(), &mut progress);
-    write_json(std::slice::from_ref(&outcome), options.json.as_deref(), false)?;
+    tell(&outcome, load.json.as_deref(), &mut progress);
+    write_json(std::slice::from_ref(&outcome), load.json.as_deref(), false)?;
     Ok(ExitCode::from(status(&outcome)))
+}
+
+fn peers(options: &PeersOptions) -> Result<ExitCode, Failure> {
+    let mut settings = options.host.settings().map_err(impossible)?;
+    let (systems, shapes) = (options.systems().map_err(impossible)?, options.shapes().map_err(impossible)?);
+    shapes.iter().try_for_each(|shape| raise_open_files(&shape.scenario())).map_err(impossible)?;
+    let mut rounds = options.rounds.max(1);
+    if options.quick {
+        (settings.seconds, settings.warm_up, rounds) = (2.0, std::time::Duration::from_secs(2), 1);
+    }
+    let (mut progress, programs) = (Progress::new(options.host.quiet), options.programs());
+    let (mut servers, cores) = (Vec::new(), other_cores(&settings));
+    for system in systems {
+        if let Some(missing) = system.missing(&programs) {
+            progress.warn(&missing);
+            continue;
+        }
+        match system.start(&programs, Ports(options.port), &cores) {
+            Ok(server) => {
+                progress.say(&format!("{} {} is up", system.name(), server.version));
+                servers.push(server);
+            }
+            Err(error) => progress.warn(&error.0),
+        }
+    }
+    if servers.is_empty() {
+        return Err(Failure("there is nothing to compare".into(), CANNOT));
+    }
+    let rows = comparison::compare(&servers, &shapes, rounds, &settings, &mut progress);
+    drop(servers);
+    if options.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
+        print!("{}", comparison::table(&rows));
+    }
+    if let Some(path) = &options.json {
+        write(path, &format!("{:#}\n", comparison::json(&rows)))?;
+    }
+    Ok(ExitCode::from(comparison::status(&rows).map_or(CANNOT, |flawed| if flawed { FLAWED } else { 0 })))
+}
+
+/// Cores that the generator leaves; none if it has no place of its own.
+fn other_cores(settings: &Settings) -> Vec<core_affinity::CoreId> {
+    if settings.cores.is_empty() {
+        return Vec::new();
+    }
+    let known = core_affinity::get_core_ids().unwrap_or_default();
+    known.into_iter().filter(|core| !settings.cores.contains(core)).collect()
 }
 
 /// Text to people, unless standard output is for JSON.
@@ -194,7 +240,7 @@ fn status(outcome: &Outcome) -> u8 {
     if !outcome.limited.is_empty() {
         return LIMITED;
     }
-    let wrong = counters.lost + counters.auth_failures + counters.wrong_source;
+    let wrong = counters[Count::Lost] + counters[Count::AuthFailures] + counters[Count::WrongSource];
     if wrong > 0 || outcome.connected < outcome.endpoints { FLAWED } else { 0 }
 }
 

@@ -8,6 +8,8 @@ use contract::session::Codec;
 use core_affinity::CoreId;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::peers::comparison::{self, WORKLOADS};
+use crate::peers::launch::{Programs, System};
 use crate::profile::{Changes, SUITE, Shape};
 use crate::run::Settings;
 use crate::scenario::Scenario;
@@ -32,49 +34,33 @@ pub enum Command {
     Capacity(CapacityOptions),
     /// Replace the server by a bare echo: the loss and lateness of the generator itself.
     SelfCheck(SelfCheckOptions),
+    /// Start other units (JVB, Janus, LiveKit) beside ours, load all in turns, and compare.
+    Peers(PeersOptions),
 }
 
 /// Options of a single run.
 #[derive(Debug, Args)]
 pub struct RunOptions {
-    /// Where the server is, as in a browser.
-    #[arg(long, default_value = "http://localhost:8080")]
-    pub url: String,
-    /// Take any TLS certificate (on loopback this is so anyway).
-    #[arg(long)]
-    pub insecure: bool,
-    /// Do not ask for SSRC rewriting: streams come on the SSRCs of their senders.
-    #[arg(long)]
-    pub no_rewriting: bool,
+    /// Where.
+    #[command(flatten)]
+    pub target: TargetOptions,
     /// List the workloads and end.
     #[arg(long)]
     pub profiles: bool,
-    /// Write the figures to this file as JSON; "-" = standard output.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Write a page with plots (HTML with SVG) to this file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// What to send.
+    /// What and how.
     #[command(flatten)]
-    pub workload: Workload,
-    /// How to run.
-    #[command(flatten)]
-    pub host: Host,
+    pub load: LoadOptions,
 }
 
 /// Options of `capacity`.
 #[derive(Debug, Args)]
 pub struct CapacityOptions {
-    /// Where the server is, as in a browser.
-    #[arg(long, default_value = "http://localhost:8080")]
-    pub url: String,
-    /// Take any TLS certificate (on loopback this is so anyway).
-    #[arg(long)]
-    pub insecure: bool,
-    /// Do not ask for SSRC rewriting.
-    #[arg(long)]
-    pub no_rewriting: bool,
+    /// Where.
+    #[command(flatten)]
+    pub target: TargetOptions,
     /// Highest 99th percentile of the delay, in microseconds.
     #[arg(long, default_value_t = 5_000)]
     pub p99_us: u64,
@@ -84,20 +70,77 @@ pub struct CapacityOptions {
     /// Rooms, or participants of the one room, to begin with.
     #[arg(long)]
     pub from: Option<usize>,
-    /// Write all steps to this file as JSON; "-" = standard output.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// What to send.
+    /// What and how.
     #[command(flatten)]
-    pub workload: Workload,
-    /// How to run.
-    #[command(flatten)]
-    pub host: Host,
+    pub load: LoadOptions,
 }
 
 /// Options of `self-check`.
 #[derive(Debug, Args)]
 pub struct SelfCheckOptions {
+    /// What and how.
+    #[command(flatten)]
+    pub load: LoadOptions,
+}
+
+/// Options of `peers`.
+#[derive(Debug, Args)]
+pub struct PeersOptions {
+    /// Fewer and shorter rounds, to see that it works: no figures to quote.
+    #[arg(long)]
+    pub quick: bool,
+    /// Compare only these, by name: sluice, jvb, janus, livekit.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only these workloads: B2, pairs, big-ln8.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub workload: Vec<String>,
+    /// Times that each has its turn, after one that does not count; the median is told.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Our server's program.
+    #[arg(long, value_name = "PROGRAM", env = "SLUICE", default_value = "sluice")]
+    pub sluice: PathBuf,
+    /// The unpacked folder of Jitsi Videobridge.
+    #[arg(long, value_name = "FOLDER", env = "JVB")]
+    pub jvb: Option<PathBuf>,
+    /// Janus's program.
+    #[arg(long, value_name = "PROGRAM", env = "JANUS", default_value = "janus")]
+    pub janus: PathBuf,
+    /// LiveKit's server program.
+    #[arg(long, value_name = "PROGRAM", env = "LIVEKIT", default_value = "livekit-server")]
+    pub livekit: PathBuf,
+    /// First of the ports that the servers take.
+    #[arg(long, default_value_t = 23_000)]
+    pub port: u16,
+    /// Write the figures to this file as JSON; "-" = standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// How to run.
+    #[command(flatten)]
+    pub host: Host,
+}
+
+/// The server under load.
+#[derive(Debug, Args)]
+pub struct TargetOptions {
+    /// Where the server is, as in a browser.
+    #[arg(long, default_value = "http://localhost:8080")]
+    pub url: String,
+    /// Take any TLS certificate (on loopback this is so anyway).
+    #[arg(long)]
+    pub insecure: bool,
+    /// Do not ask for SSRC rewriting: streams come on the SSRCs of their senders.
+    #[arg(long)]
+    pub no_rewriting: bool,
+    /// Participants that the server takes in a room (Sluice: conference.occupants_max); larger workloads are refused.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub room_limit: usize,
+}
+
+/// What every way of loading has.
+#[derive(Debug, Args)]
+pub struct LoadOptions {
     /// Write the figures to this file as JSON; "-" = standard output.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -192,6 +235,59 @@ pub struct Host {
     /// Say nothing but the result.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl TargetOptions {
+    /// Whether the server takes rooms of this size.
+    ///
+    /// # Errors
+    /// If not, with what to change.
+    pub fn takes(&self, shape: &Shape) -> Result<(), String> {
+        let (needed, limit) = (shape.participants, self.room_limit);
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: rooms of {needed}, but the server takes {limit} (--room-limit): set conference.occupants_max = {needed} at the \
+             server and give --room-limit {needed}, or take fewer (--participants)",
+            shape.name
+        ))
+    }
+}
+
+impl PeersOptions {
+    /// The units to compare, in the order of their turns.
+    ///
+    /// # Errors
+    /// If a name is unknown.
+    pub fn systems(&self) -> Result<Vec<System>, String> {
+        if let Some(unknown) =
+            self.only.iter().find(|name| System::ALL.iter().all(|system| system.name() != **name))
+        {
+            let names = System::ALL.map(System::name).join(", ");
+            return Err(format!("--only {unknown}: none of {names}"));
+        }
+        let wanted =
+            |system: &System| self.only.is_empty() || self.only.iter().any(|name| name == system.name());
+        Ok(System::ALL.into_iter().filter(wanted).collect())
+    }
+
+    /// The workloads to compare under.
+    ///
+    /// # Errors
+    /// If a name is unknown.
+    pub fn shapes(&self) -> Result<Vec<Shape>, String> {
+        if self.workload.is_empty() {
+            return WORKLOADS.iter().map(|(name, _)| comparison::workload(name)).collect();
+        }
+        self.workload.iter().map(|name| comparison::workload(name)).collect()
+    }
+
+    /// Where the programs are.
+    pub fn programs(&self) -> Programs {
+        let PeersOptions { sluice, jvb, janus, livekit, .. } = self;
+        Programs { sluice: sluice.clone(), jvb: jvb.clone(), janus: janus.clone(), livekit: livekit.clone() }
+    }
 }
 
 impl Workload {
@@ -316,8 +412,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 const THREADS_MAX: usize = 64;
 /// A burst of key frames to one endpoint, and the time until its thread looks.
 const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
-/// Signalling and media.
-const FILES_PER_ENDPOINT: u64 = 2;
+/// Signalling and media, which some products have on two connections.
+const FILES_PER_ENDPOINT: u64 = 3;
 const FILES_BESIDES: u64 = 64;
 
 const AFTER_HELP: &str = "\
@@ -343,8 +439,45 @@ mod tests {
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
         let line = CommandLine::try_parse_from(["sluice-load", "--last-n", "-1", "--layers", "2"]).unwrap();
-        assert_eq!((line.run.workload.last_n, line.run.workload.layers), (Some(-1), Some(2)));
+        assert_eq!((line.run.load.workload.last_n, line.run.load.workload.layers), (Some(-1), Some(2)));
         assert!(CommandLine::try_parse_from(["sluice-load", "capacity", "--profile", "B2"]).is_ok());
+    }
+
+    #[test]
+    fn rooms_that_the_server_does_not_take_are_refused_before_anybody_joins() {
+        let line = |arguments: &[&str]| {
+            CommandLine::try_parse_from(["sluice-load"].iter().chain(arguments)).expect("legal").run
+        };
+        let suite = line(&["--profile", "lk-suite"]);
+        let refused: Vec<String> = suite
+            .load
+            .workload
+            .shapes()
+            .unwrap()
+            .iter()
+            .filter_map(|shape| suite.target.takes(shape).err())
+            .collect();
+        assert_eq!(refused.len(), 4, "{refused:?}");
+        assert!(refused[0].contains("conference.occupants_max = 510"), "{refused:?}");
+        let raised = line(&["--profile", "lk-suite", "--room-limit", "1010"]);
+        assert!(
+            raised.load.workload.shapes().unwrap().iter().all(|shape| raised.target.takes(shape).is_ok())
+        );
+    }
+
+    #[test]
+    fn units_and_workloads_are_chosen_by_name() {
+        let peers = |arguments: &[&str]| {
+            let line =
+                CommandLine::try_parse_from(["sluice-load", "peers"].iter().chain(arguments)).expect("legal");
+            let Some(Command::Peers(options)) = line.command else { panic!("peers") };
+            options
+        };
+        assert_eq!(peers(&[]).systems().unwrap(), System::ALL);
+        assert_eq!(peers(&["--only", "jvb,sluice"]).systems().unwrap(), [System::Sluice, System::Jvb]);
+        assert!(peers(&["--only", "zoom"]).systems().unwrap_err().contains("sluice, jvb, janus, livekit"));
+        assert_eq!(peers(&["--workload", "pairs"]).shapes().unwrap().len(), 1);
+        assert!(peers(&["--workload", "x"]).shapes().is_err());
     }
 
     #[test]
@@ -357,7 +490,7 @@ mod tests {
             (["--warm-up", "inf"], "0 to"),
         ] {
             let line = CommandLine::try_parse_from(["sluice-load"].into_iter().chain(arguments)).unwrap();
-            let error = line.run.host.settings().unwrap_err();
+            let error = line.run.load.host.settings().unwrap_err();
             assert!(error.contains(why), "{error}");
         }
     }

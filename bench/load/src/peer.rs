@@ -11,12 +11,13 @@
 //!    such an SSRC count as `wrong_source`;
 //! 5. answers [`Event`]s until [`Event::Leave`], then leaves.
 //!
-//! Nothing of media, ICE, DTLS or SCTP is the adapter's concern. Adapters for products that put all sources of an endpoint
-//! behind one address (JVB, Janus, LiveKit, mediasoup) need nothing else; [`crate::sluice`] is the example.
+//! Nothing of media, ICE, DTLS or SCTP is the adapter's concern. Products that send and receive on connections of their own
+//! (Janus, LiveKit) get a second one by [`Seat::receiving`]. [`crate::sluice`] is the example, [`crate::peers`] has the others.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use contract::Timestamp;
@@ -166,8 +167,10 @@ pub struct Shared {
     pub roster: Roster,
     /// The clock of the run.
     pub clock: Clock,
-    /// Orders to each media thread; the endpoint's is its place modulo their number.
+    /// Orders to each media thread; a connection's is its number modulo theirs.
     pub pumps: Vec<pump::Handle>,
+    /// Number of the next connection beyond the first of each endpoint, which has the endpoint's place.
+    pub connections: AtomicU32,
     /// The handshake thread.
     pub handshakes: handshakes::Handle,
     /// How sockets are opened.
@@ -190,6 +193,8 @@ pub struct Seat {
     pub local: Local,
     /// SSRCs of what it sends.
     pub streams: SendStreams,
+    /// Number of this connection in the run.
+    connection: u32,
     shared: Arc<Shared>,
     events: mpsc::UnboundedReceiver<Event>,
     events_in: mpsc::UnboundedSender<Event>,
@@ -210,19 +215,36 @@ impl Seat {
             place,
             room: room.to_owned(),
             room_begins,
-            local: Local {
-                ufrag: format!("L{place:06}{}", random_text(6)),
-                pwd: random_text(24),
-                fingerprint: shared.fingerprint.clone(),
-            },
+            local: local(place, &shared.fingerprint),
             streams: send_streams(&plan, place),
             plan,
+            connection: place,
             shared: shared.clone(),
             events,
             events_in: events_in.clone(),
             started: shared.clock.now(),
         };
         (seat, events_in)
+    }
+
+    /// A second connection of the same endpoint, which sends nothing, for products that have one for each direction. It
+    /// gets no [`Event::Leave`].
+    pub fn receiving(&self) -> Seat {
+        let (events_in, events) = mpsc::unbounded_channel();
+        let connection = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        Seat {
+            place: self.place,
+            room: self.room.clone(),
+            room_begins: self.room_begins,
+            plan: EndpointPlan { audio: None, video: None, ..self.plan.clone() },
+            local: local(connection, &self.shared.fingerprint),
+            streams: SendStreams::default(),
+            connection,
+            shared: self.shared.clone(),
+            events,
+            events_in,
+            started: self.started,
+        }
     }
 
     /// Says who the endpoint is: the name that others are told as the owner of its sources.
@@ -251,7 +273,7 @@ impl Seat {
         let socket = Arc::new(socket);
         if let Link::Negotiated { fingerprints, dtls_active, channel, .. } = &remote.link {
             let opening = handshakes::Opening {
-                place: self.place,
+                connection: self.connection,
                 socket: socket.clone(),
                 fingerprints: fingerprints.clone(),
                 active: *dtls_active,
@@ -263,6 +285,7 @@ impl Seat {
         }
         let opening = pump::Opening {
             place: self.place,
+            connection: self.connection,
             plan: self.plan.clone(),
             local: self.local.clone(),
             streams: self.streams.clone(),
@@ -282,17 +305,17 @@ impl Seat {
             let owner = source.owner.as_deref().and_then(|owner| self.shared.roster.place(owner));
             (source, owner)
         });
-        self.pump().tell(pump::Order::Sources(self.place, known.collect()));
+        self.pump().tell(pump::Order::Sources(self.connection, known.collect()));
     }
 
     /// The other side wants the camera at no more than this height; −1 = any, 0 = not at all.
     pub fn limit_camera(&self, max_height: i32) {
-        self.pump().tell(pump::Order::Limit(self.place, max_height));
+        self.pump().tell(pump::Order::Limit(self.connection, max_height));
     }
 
     /// Sends a message on the data channel.
     pub fn send_text(&self, text: String) {
-        self.shared.handshakes.tell(handshakes::Order::Text(self.place, text));
+        self.shared.handshakes.tell(handshakes::Order::Text(self.connection, text));
     }
 
     /// What happened next.
@@ -301,14 +324,23 @@ impl Seat {
     }
 
     fn pump(&self) -> &pump::Handle {
-        &self.shared.pumps[self.place as usize % self.shared.pumps.len()]
+        &self.shared.pumps[self.connection as usize % self.shared.pumps.len()]
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.pump().tell(pump::Order::Close(self.place));
-        self.shared.handshakes.tell(handshakes::Order::Close(self.place));
+        self.pump().tell(pump::Order::Close(self.connection));
+        self.shared.handshakes.tell(handshakes::Order::Close(self.connection));
+    }
+}
+
+/// Our half of the transport of a connection.
+fn local(connection: u32, fingerprint: &str) -> Local {
+    Local {
+        ufrag: format!("L{connection:06}{}", random_text(6)),
+        pwd: random_text(24),
+        fingerprint: fingerprint.to_owned(),
     }
 }
 

@@ -22,12 +22,14 @@ use crate::peer::{Event, Local, Remote, RemoteSource, SendStreams};
 use crate::reception::Times;
 use crate::scenario::EndpointPlan;
 use crate::socket::Socket;
-use crate::tally::{Counters, Delays, Interval, note};
+use crate::tally::{Count, Counters, Delays, Interval, note};
 
 /// An endpoint to open.
 pub struct Opening {
     /// Its place in the run.
     pub place: u32,
+    /// Number of the connection; its place for the first of an endpoint.
+    pub connection: u32,
     /// Place of its room's first endpoint.
     pub room_begins: u32,
     /// What it sends.
@@ -46,7 +48,7 @@ pub struct Opening {
     pub started: Timestamp,
 }
 
-/// What a media thread is told.
+/// What a media thread is told; numbers are those of connections.
 pub enum Order {
     /// A new endpoint.
     Open(Box<Opening>),
@@ -70,8 +72,8 @@ pub enum Order {
 pub enum News {
     /// Counts of about a second.
     Interval(Box<Interval>),
-    /// An endpoint is connected: place, SRTP profile.
-    Connected(u32, SrtpProfile),
+    /// An endpoint is connected: its place, `None` for a second connection of it; SRTP profile.
+    Connected(Option<u32>, SrtpProfile),
     /// The first media of an endpoint: place, since it began to join, sender's place.
     FirstMedia {
         /// Who.
@@ -184,7 +186,7 @@ enum Task {
 struct Thread {
     epoll: Epoll,
     timer: TimerFd,
-    /// By place.
+    /// By number of the connection.
     endpoints: Vec<Option<Box<Endpoint>>>,
     due: BinaryHeap<Reverse<(Timestamp, u32, Task)>>,
     /// Sources told before their endpoint was opened.
@@ -247,23 +249,24 @@ impl Thread {
         let now = self.clock.now();
         match order {
             Order::Open(opening) => self.open(&opening, now),
-            Order::Keys(place, keys) => {
-                let Some(endpoint) = self.endpoint(place) else { return };
+            Order::Keys(connection, keys) => {
+                let Some(endpoint) = self.endpoint(connection) else { return };
                 endpoint.set_keys(&keys, now);
-                let _ = self.news.send(News::Connected(place, keys.profile));
-                self.schedule(place, &[Task::Audio, Task::Video, Task::Protocol]);
+                let news = News::Connected(endpoint.first_of(), keys.profile);
+                let _ = self.news.send(news);
+                self.schedule(connection, &[Task::Audio, Task::Video, Task::Protocol]);
             }
-            Order::Sources(place, sources) => match self.endpoint(place) {
+            Order::Sources(connection, sources) => match self.endpoint(connection) {
                 Some(endpoint) => endpoint.sources(sources, now),
-                None => self.early.entry(place).or_default().extend(sources),
+                None => self.early.entry(connection).or_default().extend(sources),
             },
-            Order::Limit(place, max_height) => {
-                if let Some(endpoint) = self.endpoint(place) {
+            Order::Limit(connection, max_height) => {
+                if let Some(endpoint) = self.endpoint(connection) {
                     endpoint.limit_camera(max_height);
                 }
             }
-            Order::Close(place) => {
-                if let Some(endpoint) = self.endpoints.get_mut(place as usize).and_then(Option::take) {
+            Order::Close(connection) => {
+                if let Some(endpoint) = self.endpoints.get_mut(connection as usize).and_then(Option::take) {
                     let _ = self.epoll.delete(endpoint.socket.fd());
                 }
             }
@@ -294,8 +297,8 @@ impl Thread {
     }
 
     fn open(&mut self, opening: &Opening, now: Timestamp) {
-        let place = opening.place;
-        let at = self.options.room_ends.partition_point(|end| *end <= place);
+        let connection = opening.connection;
+        let at = self.options.room_ends.partition_point(|end| *end <= opening.place);
         let end = self.options.room_ends.get(at).copied().unwrap_or(u32::MAX);
         let mut bytes = [0; 8];
         let _ = getrandom::fill(&mut bytes);
@@ -308,31 +311,32 @@ impl Thread {
                 return;
             }
         };
-        if self.endpoints.len() <= place as usize {
-            self.endpoints.resize_with(place as usize + 1, || None);
+        if self.endpoints.len() <= connection as usize {
+            self.endpoints.resize_with(connection as usize + 1, || None);
         }
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(place));
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(connection));
         if let Err(error) = self.epoll.add(endpoint.socket.fd(), event) {
             let _ = opening.events.send(Event::Failed(error.to_string()));
             return;
         }
         if let Some(profile) = endpoint.profile {
-            let _ = self.news.send(News::Connected(place, profile));
+            let _ = self.news.send(News::Connected(endpoint.first_of(), profile));
         }
         let mut endpoint = Box::new(endpoint);
-        endpoint.sources(self.early.remove(&place).unwrap_or_default(), now);
-        self.endpoints[place as usize] = Some(endpoint);
-        self.schedule(place, &[Task::Audio, Task::Video, Task::Protocol]);
+        endpoint.sources(self.early.remove(&connection).unwrap_or_default(), now);
+        self.endpoints[connection as usize] = Some(endpoint);
+        self.schedule(connection, &[Task::Audio, Task::Video, Task::Protocol]);
     }
 
-    fn endpoint(&mut self, place: u32) -> Option<&mut Endpoint> {
-        self.endpoints.get_mut(place as usize)?.as_deref_mut()
+    fn endpoint(&mut self, connection: u32) -> Option<&mut Endpoint> {
+        self.endpoints.get_mut(connection as usize)?.as_deref_mut()
     }
 
     /// Entries of the heap are checked when they come up; stale ones are passed over.
-    fn schedule(&mut self, place: u32, tasks: &[Task]) {
+    fn schedule(&mut self, connection: u32, tasks: &[Task]) {
         for task in tasks {
-            let Some(endpoint) = self.endpoints.get_mut(place as usize).and_then(Option::as_deref_mut) else {
+            let Some(endpoint) = self.endpoints.get_mut(connection as usize).and_then(Option::as_deref_mut)
+            else {
                 return;
             };
             let at = due_of(endpoint, *task);
@@ -344,7 +348,7 @@ impl Thread {
                 endpoint.protocol_at = at;
             }
             if at != Timestamp::NEVER {
-                self.due.push(Reverse((at, place, *task)));
+                self.due.push(Reverse((at, connection, *task)));
             }
         }
     }
@@ -353,12 +357,13 @@ impl Thread {
     fn do_due(&mut self) {
         for _ in 0..DUE_MAX {
             let now = self.clock.now();
-            let Some(Reverse((at, place, task))) = self.due.peek().copied() else { return };
+            let Some(Reverse((at, connection, task))) = self.due.peek().copied() else { return };
             if at > now {
                 return;
             }
             self.due.pop();
-            let Some(endpoint) = self.endpoints.get_mut(place as usize).and_then(Option::as_deref_mut) else {
+            let Some(endpoint) = self.endpoints.get_mut(connection as usize).and_then(Option::as_deref_mut)
+            else {
                 continue;
             };
             if task == Task::Protocol {
@@ -370,7 +375,7 @@ impl Thread {
             if due_of(endpoint, task) > now {
                 // Put off since, or done already: its own entry comes later.
                 if task == Task::Protocol {
-                    self.schedule(place, &[task]);
+                    self.schedule(connection, &[task]);
                 }
                 continue;
             }
@@ -381,21 +386,21 @@ impl Thread {
                 Task::Burst => endpoint.send_burst(now, scratch, counters),
                 Task::Protocol => {
                     let events = endpoint.handle_timeout(now, scratch, counters);
-                    self.ice(place, events);
+                    self.ice(connection, events);
                 }
             }
             let more: &[Task] = if task == Task::Video { &[Task::Video, Task::Burst] } else { &[task] };
-            self.schedule(place, more);
+            self.schedule(connection, more);
         }
     }
 
-    fn ice(&mut self, place: u32, events: Vec<transport::Event>) {
+    fn ice(&mut self, connection: u32, events: Vec<transport::Event>) {
         for event in events {
             match event {
                 // The path is good: DTLS may begin. Later changes of path find it done.
-                transport::Event::Connected(_) => self.handshakes.tell(handshakes::Order::Begin(place)),
+                transport::Event::Connected(_) => self.handshakes.tell(handshakes::Order::Begin(connection)),
                 transport::Event::Failed | transport::Event::ConsentLost { .. } => {
-                    if let Some(endpoint) = self.endpoint(place) {
+                    if let Some(endpoint) = self.endpoint(connection) {
                         endpoint.tell(Event::Failed("ICE: no path to the other side".into()));
                     }
                 }
@@ -420,8 +425,9 @@ impl Thread {
         count
     }
 
-    fn receive(&mut self, place: u32, buffer: &mut [u8], control: &mut Vec<u8>) {
-        let Some(endpoint) = self.endpoints.get_mut(place as usize).and_then(Option::as_deref_mut) else {
+    fn receive(&mut self, connection: u32, buffer: &mut [u8], control: &mut Vec<u8>) {
+        let Some(endpoint) = self.endpoints.get_mut(connection as usize).and_then(Option::as_deref_mut)
+        else {
             return;
         };
         let Some(arrived) = endpoint.socket.clone().receive(buffer, control) else { return };
@@ -429,26 +435,27 @@ impl Thread {
         let wall = arrived.wall_us.map(|us| Timestamp::from_micros((us - self.wall_offset_us).max(0) as u64));
         let times = Times { arrived: wall.unwrap_or(now).min(now), now };
         note(&mut self.delays.read_late, now.since(times.arrived).as_micros() as u64);
-        self.counters.receives += 1;
+        self.counters[Count::Receives] += 1;
         if let Some(dropped) = arrived.dropped {
-            self.counters.socket_drops += endpoint.note_dropped(dropped);
+            self.counters[Count::SocketDrops] += endpoint.note_dropped(dropped);
         }
         let first = endpoint.reception.first_media.is_none();
         let mut events = Vec::new();
         for datagram in buffer[..arrived.len].chunks(arrived.segment) {
-            self.counters.datagrams += 1;
+            self.counters[Count::Datagrams] += 1;
             let Thread { scratch, counters, delays, handshakes, .. } = self;
             let news = endpoint.receive(datagram, times, scratch, handshakes, counters, delays);
             events.extend(news);
         }
         if first && let Some((at, from)) = endpoint.reception.first_media {
             let started = endpoint.started;
+            let place = endpoint.place;
             let _ = self.news.send(News::FirstMedia { place, from, started, at });
         }
         if endpoint.poll_timeout() < endpoint.protocol_at {
-            self.schedule(place, &[Task::Protocol]);
+            self.schedule(connection, &[Task::Protocol]);
         }
-        self.ice(place, events);
+        self.ice(connection, events);
     }
 
     fn tell_interval(&mut self) {
@@ -484,7 +491,7 @@ fn due_of(endpoint: &Endpoint, task: Task) -> Timestamp {
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Counts are told about this often.
 const INTERVAL: Duration = Duration::from_millis(1_000);
-/// The timer's mark among the sockets' places.
+/// The timer's mark among the numbers of connections.
 const TIMER: u64 = u64::MAX;
 /// Ready sockets of one wait.
 const EVENTS_MAX: usize = 256;

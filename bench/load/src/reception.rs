@@ -11,7 +11,7 @@ use transport::srtp::{Session, estimate};
 use wire::rtp::HeaderPrefix;
 
 use crate::label::Label;
-use crate::tally::{Counters, Delays, note};
+use crate::tally::{Count, Counters, Delays, note};
 
 /// All incoming streams of an endpoint.
 pub struct Reception {
@@ -126,14 +126,14 @@ impl Reception {
         counters: &mut Counters,
         delays: &mut Delays,
     ) {
-        counters.received_bytes += datagram.len() as u64;
+        counters[Count::ReceivedBytes] += datagram.len() as u64;
         let Ok(prefix) = HeaderPrefix::parse(datagram) else {
-            counters.auth_failures += 1;
+            counters[Count::AuthFailures] += 1;
             return;
         };
         let ssrc = prefix.ssrc();
         let Some(stream) = self.streams.get_mut(&ssrc) else {
-            counters.unannounced += 1;
+            counters[Count::Unannounced] += 1;
             return;
         };
         let Some(number) = estimate(stream.highest, prefix.sequence()) else { return };
@@ -147,15 +147,15 @@ impl Reception {
         if !sampled && self.first_media.is_some() {
             return;
         }
-        counters.opened += 1;
+        counters[Count::Opened] += 1;
         let Ok(len) = session.open_rtp(ssrc, number, datagram, prefix.header_len(), scratch) else {
-            counters.auth_failures += 1;
+            counters[Count::AuthFailures] += 1;
             return;
         };
         let Some(label) = label_of(datagram[0], &scratch[..len], counters) else { return };
         let Some(stream) = self.streams.get(&ssrc) else { return };
         if !belongs(&label, stream, self.place, &self.room, times.now) {
-            counters.wrong_source += 1;
+            counters[Count::WrongSource] += 1;
         }
         self.first_media.get_or_insert((times.now, label.endpoint));
         if fresh {
@@ -184,14 +184,14 @@ impl Reception {
         times: Times,
         counters: &mut Counters,
     ) {
-        counters.opened += 1;
+        counters[Count::Opened] += 1;
         let Ok(len) = session.open_rtp(prefix.ssrc(), number, datagram, prefix.header_len(), scratch) else {
-            counters.auth_failures += 1;
+            counters[Count::AuthFailures] += 1;
             return;
         };
         let body = without_padding(datagram[0], &scratch[..len]);
         let Some(original) = wire::rtx::parse(body) else {
-            counters.padding_only += 1;
+            counters[Count::PaddingOnly] += 1;
             return;
         };
         let Some(stream) = self.streams.get_mut(&repairs) else { return };
@@ -205,7 +205,7 @@ impl Reception {
         for stream in self.streams.values_mut() {
             let before = stream.missing.len();
             stream.missing.retain(|missing| !all && now.since(missing.since) < GIVE_UP);
-            counters.lost += (before - stream.missing.len()) as u64;
+            counters[Count::Lost] += (before - stream.missing.len()) as u64;
         }
     }
 
@@ -254,7 +254,7 @@ impl Stream {
         let Some(highest) = self.highest else {
             self.highest = Some(number);
             self.report = ReportState { first: number, received: 1, ..self.report };
-            counters.received += 1;
+            counters[Count::Received] += 1;
             return true;
         };
         if number <= highest {
@@ -266,14 +266,14 @@ impl Stream {
             self.broken = Some(timestamp);
             // A leap is a restart of the stream, not a thousand losses.
             let kept = gap.min(MISSING_MAX.saturating_sub(self.missing.len()) as u64);
-            counters.lost += if gap > LEAP { 0 } else { gap - kept };
+            counters[Count::Lost] += if gap > LEAP { 0 } else { gap - kept };
             let since = now;
             let ask = now + REORDERING;
             let range = if gap > LEAP { 0..0 } else { number - kept..number };
             self.missing.extend(range.map(|number| Missing { number, since, ask, asked: 0 }));
         }
         self.highest = Some(number);
-        counters.received += 1;
+        counters[Count::Received] += 1;
         self.report.received += 1;
         self.note_jitter(timestamp, now);
         true
@@ -281,13 +281,13 @@ impl Stream {
 
     fn repaired(&mut self, number: u64, counters: &mut Counters) {
         let Some(at) = self.missing.iter().position(|missing| missing.number == number) else {
-            counters.duplicates += 1;
+            counters[Count::Duplicates] += 1;
             return;
         };
         self.missing.swap_remove(at);
         self.report.received += 1;
-        counters.received += 1;
-        counters.recovered += 1;
+        counters[Count::Received] += 1;
+        counters[Count::Recovered] += 1;
     }
 
     fn note_jitter(&mut self, timestamp: u32, now: Timestamp) {
@@ -315,13 +315,13 @@ fn belongs(label: &Label, stream: &Stream, place: u32, room: &std::ops::Range<u3
 
 fn label_of(first: u8, body: &[u8], counters: &mut Counters) -> Option<Label> {
     let payload = without_padding(first, body);
-    counters.padding_bytes += (body.len() - payload.len()) as u64;
+    counters[Count::PaddingBytes] += (body.len() - payload.len()) as u64;
     if payload.is_empty() {
-        counters.padding_only += 1;
+        counters[Count::PaddingOnly] += 1;
         return None;
     }
     let label = Label::read(payload);
-    counters.wrong_source += u64::from(label.is_none());
+    counters[Count::WrongSource] += u64::from(label.is_none());
     label
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::run::Outcome;
-use crate::tally::Micros;
+use crate::tally::{Count, Micros};
 
 /// The figures of a run. The names are read by other programs and do not change.
 pub fn json(outcome: &Outcome) -> Value {
@@ -16,7 +16,7 @@ pub fn json(outcome: &Outcome) -> Value {
         json!({
             "pid": process.pid, "cpu_seconds": usage.cpu_seconds, "rss_bytes": usage.rss_bytes,
             "softirq_seconds": usage.softirq_seconds,
-            "forwarded_packets_per_cpu_second": per(counters.received as f64, usage.cpu_seconds),
+            "forwarded_packets_per_cpu_second": per(counters[Count::Received] as f64, usage.cpu_seconds),
         })
     });
     json!({
@@ -26,17 +26,17 @@ pub fn json(outcome: &Outcome) -> Value {
         "connected": outcome.connected,
         "failures": outcome.failures,
         "partial": outcome.partial,
-        "packets_sent": counters.sent,
-        "packets_expected": counters.received + counters.lost,
-        "packets_received": counters.received,
-        "packets_lost": counters.lost,
-        "packets_recovered": counters.recovered,
-        "packets_duplicate": counters.duplicates,
-        "packets_dropped_on_purpose": counters.dropped_on_purpose,
-        "packets_opened": counters.opened,
-        "auth_failures": counters.auth_failures,
-        "wrong_source": counters.wrong_source,
-        "unannounced": counters.unannounced,
+        "packets_sent": counters[Count::Sent],
+        "packets_expected": counters[Count::Received] + counters[Count::Lost],
+        "packets_received": counters[Count::Received],
+        "packets_lost": counters[Count::Lost],
+        "packets_recovered": counters[Count::Recovered],
+        "packets_duplicate": counters[Count::Duplicates],
+        "packets_dropped_on_purpose": counters[Count::DroppedOnPurpose],
+        "packets_opened": counters[Count::Opened],
+        "auth_failures": counters[Count::AuthFailures],
+        "wrong_source": counters[Count::WrongSource],
+        "unannounced": counters[Count::Unannounced],
         "delay_us": delays(&experienced),
         "audio_delay_us": delays(&outcome.delays.audio),
         "frame_delay_us": delays(&outcome.delays.frame),
@@ -50,11 +50,11 @@ pub fn json(outcome: &Outcome) -> Value {
         "generator": generator(outcome),
         "server": server,
         "machine": outcome.others.map(|(busy, cores)| json!({ "cores": cores, "cores_used_by_others": busy })),
-        "mean_packet_bytes": per(counters.received_bytes as f64, (counters.received + counters.duplicates) as f64),
-        "mean_datagrams_per_receive": per(counters.datagrams as f64, counters.receives as f64),
+        "mean_packet_bytes": per(counters[Count::ReceivedBytes] as f64, (counters[Count::Received] + counters[Count::Duplicates]) as f64),
+        "mean_datagrams_per_receive": per(counters[Count::Datagrams] as f64, counters[Count::Receives] as f64),
         "cipher": outcome.ciphers.iter().max_by_key(|(_, count)| **count).map(|(name, _)| *name),
         "ciphers": outcome.ciphers,
-        "padding_bytes_opened": counters.padding_bytes,
+        "padding_bytes_opened": counters[Count::PaddingBytes],
         "rtcp": rtcp(outcome),
         "per_second": per_second(outcome),
     })
@@ -70,8 +70,8 @@ fn generator(outcome: &Outcome) -> Value {
         "limited_by": outcome.limited,
         "read_late_us_p99": outcome.delays.read_late.value_at_quantile(0.99),
         "busiest": outcome.busiest,
-        "socket_drops": counters.socket_drops,
-        "send_refused": counters.send_refused,
+        "socket_drops": counters[Count::SocketDrops],
+        "send_refused": counters[Count::SendRefused],
         "gro": outcome.sockets.gro,
         "gso": outcome.sockets.gso,
     })
@@ -81,9 +81,9 @@ fn generator(outcome: &Outcome) -> Value {
 fn rtcp(outcome: &Outcome) -> Value {
     let counters = &outcome.counters;
     json!({
-        "sent": counters.rtcp_sent, "received": counters.rtcp_received, "nacks_sent": counters.nacks_sent,
-        "resent": counters.resent, "key_frames_asked": counters.key_frames_asked,
-        "key_frame_requests": counters.key_frame_requests,
+        "sent": counters[Count::RtcpSent], "received": counters[Count::RtcpReceived], "nacks_sent": counters[Count::NacksSent],
+        "resent": counters[Count::Resent], "key_frames_asked": counters[Count::KeyFramesAsked],
+        "key_frame_requests": counters[Count::KeyFrameRequests],
     })
 }
 
@@ -92,9 +92,9 @@ fn per_second(outcome: &Outcome) -> Vec<Value> {
     let second = |second: &crate::run::Second| {
         let [p50, p99, p999, max] = second.delay_us;
         json!({
-            "sent": second.counters.sent,
-            "received": second.counters.received,
-            "lost": second.counters.lost,
+            "sent": second.counters[Count::Sent],
+            "received": second.counters[Count::Received],
+            "lost": second.counters[Count::Lost],
             "delay_us": { "p50": p50, "p99": p99, "p999": p999, "max": max },
             "generator_cores": second.cpu[0],
             "server_cores": second.cpu[1],
@@ -134,17 +134,19 @@ pub fn text(outcome: &Outcome) -> String {
     let _ = writeln!(
         out,
         "  packets     {:.1} kpps sent, {:.1} kpps received of {:.0} B, {} lost, {} recovered, {} opened",
-        kilo(counters.sent, outcome.seconds),
-        kilo(counters.received, outcome.seconds),
-        per(counters.received_bytes as f64, counters.received as f64),
-        counters.lost,
-        counters.recovered,
-        counters.opened
+        kilo(counters[Count::Sent], outcome.seconds),
+        kilo(counters[Count::Received], outcome.seconds),
+        per(counters[Count::ReceivedBytes] as f64, counters[Count::Received] as f64),
+        counters[Count::Lost],
+        counters[Count::Recovered],
+        counters[Count::Opened]
     );
     let _ = writeln!(
         out,
         "  wrong       {} not authentic, {} of a wrong source, {} unannounced",
-        counters.auth_failures, counters.wrong_source, counters.unannounced
+        counters[Count::AuthFailures],
+        counters[Count::WrongSource],
+        counters[Count::Unannounced]
     );
     for (name, histogram) in [("audio delay", &outcome.delays.audio), ("frame delay", &outcome.delays.frame)]
     {
@@ -185,7 +187,7 @@ fn processes(outcome: &Outcome, out: &mut String) {
             usage.cpu_seconds / seconds * 100.0,
             usage.softirq_seconds,
             usage.rss_bytes as f64 / 1e6,
-            per(counters.received as f64, usage.cpu_seconds)
+            per(counters[Count::Received] as f64, usage.cpu_seconds)
         );
     }
     let _ = writeln!(
@@ -193,7 +195,7 @@ fn processes(outcome: &Outcome, out: &mut String) {
         "  generator   {:.2} s CPU, late p99 {} us, {} datagrams dropped by our sockets, GRO {}, GSO {}",
         outcome.generator_cpu_seconds,
         outcome.delays.late.value_at_quantile(0.99),
-        counters.socket_drops,
+        counters[Count::SocketDrops],
         on(outcome.sockets.gro),
         on(outcome.sockets.gso)
     );
@@ -239,9 +241,9 @@ pub fn page(outcome: &Outcome) -> String {
         crate::plot::plot(
             "Packets, thousands a second",
             &[
-                line("sent", &|second| second.counters.sent as f64 / 1e3),
-                line("received", &|second| second.counters.received as f64 / 1e3),
-                line("lost", &|second| second.counters.lost as f64 / 1e3),
+                line("sent", &|second| second.counters[Count::Sent] as f64 / 1e3),
+                line("received", &|second| second.counters[Count::Received] as f64 / 1e3),
+                line("lost", &|second| second.counters[Count::Lost] as f64 / 1e3),
             ],
             false,
         ),
@@ -288,8 +290,12 @@ mod tests {
         for us in 1..=1_000 {
             note(&mut delays.audio, us);
         }
-        let counters =
-            Counters { sent: 10, received: 40, lost: 2, received_bytes: 4_000, ..Counters::default() };
+        let mut counters = Counters::default();
+        for (count, value) in
+            [(Count::Sent, 10), (Count::Received, 40), (Count::Lost, 2), (Count::ReceivedBytes, 4_000)]
+        {
+            counters[count] = value;
+        }
         Outcome {
             profile: "B2 <x>".into(),
             seconds: 2.0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::pump::{self, News, Order, PumpOptions};
 use crate::scenario::Scenario;
 use crate::server_process::{ServerProcess, Usage, machine};
 use crate::socket::SocketOptions;
-use crate::tally::{Counters, Delays, Interval, Micros, micros, note};
+use crate::tally::{Count, Counters, Delays, Interval, Micros, micros, note};
 
 /// How a run is done.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ pub struct Outcome {
     pub server: Option<(ServerProcess, Usage)>,
     /// Cores of this machine that other programs used meanwhile, of how many.
     pub others: Option<(f64, usize)>,
-    /// SRTP profiles and how many endpoints have each.
+    /// SRTP profiles and how many connections have each.
     pub ciphers: BTreeMap<&'static str, u64>,
     /// Streams (audio, video) that flowed at the end, of all endpoints; and as many as there should be.
     pub streams: [(u64, u64); 2],
@@ -183,6 +183,7 @@ impl Stage {
             roster: Roster::default(),
             clock,
             pumps,
+            connections: AtomicU32::new(scenario.endpoints() as u32),
             handshakes,
             sockets: settings.sockets,
             fingerprint,
@@ -329,7 +330,7 @@ impl Stage {
             counters.add(&interval.counters);
             delays.add(&interval.delays);
         }
-        let lost: u64 = self.intervals.iter().map(|interval| interval.counters.lost).sum();
+        let lost: u64 = self.intervals.iter().map(|interval| interval.counters[Count::Lost]).sum();
         let busy = self.intervals[recent..].iter().map(|interval| interval.busy).fold(0.0, f64::max);
         let experienced = delays.experienced();
         let cores = cores_of(cpu);
@@ -338,8 +339,8 @@ impl Stage {
             "{elapsed:4.0} s of {:.0}: {:6.1} kpps out, {:7.1} kpps in, lost {lost}, delay p50 {} p99 {} us, server {:.0}%, \
              generator {:.0}% busy",
             settings.seconds,
-            counters.sent as f64 / 1e3,
-            counters.received as f64 / 1e3,
+            counters[Count::Sent] as f64 / 1e3,
+            counters[Count::Received] as f64 / 1e3,
             experienced.value_at_quantile(0.5),
             experienced.value_at_quantile(0.99),
             server * 100.0,
@@ -379,8 +380,10 @@ impl Stage {
         }
     }
 
-    fn note_connected(&mut self, place: u32, profile: SrtpProfile) {
-        self.connected.entry(place).or_insert_with(|| self.shared.clock.now());
+    fn note_connected(&mut self, place: Option<u32>, profile: SrtpProfile) {
+        if let Some(place) = place {
+            self.connected.entry(place).or_insert_with(|| self.shared.clock.now());
+        }
         *self.ciphers.entry(profile.name()).or_default() += 1;
     }
 
@@ -510,7 +513,8 @@ fn limits(outcome: &Outcome) -> Vec<String> {
     if late > LATE_MAX_US {
         reasons.push(format!("packets left {late} us after their time (99th percentile)"));
     }
-    let Counters { socket_drops, send_refused, .. } = outcome.counters;
+    let [socket_drops, send_refused] =
+        [Count::SocketDrops, Count::SendRefused].map(|count| outcome.counters[count]);
     if socket_drops > 0 {
         reasons.push(format!("our own sockets had no room for {socket_drops} datagrams that came"));
     }

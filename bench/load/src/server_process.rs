@@ -46,17 +46,41 @@ impl ServerProcess {
         pids.find(holds).map(|pid| ServerProcess { pid })
     }
 
-    /// What it has used; `None` when it is gone.
+    /// What it and the processes that it started have used; `None` when it is gone.
     pub fn usage(&self) -> Option<Usage> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
-        let memory = fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
+        let (mut ticks, mut pages) = usage_of(self.pid)?;
+        let mut children = children_of(self.pid);
+        // A tree that grows while it is read is cut somewhere.
+        for _ in 0..PROCESSES_MAX {
+            let Some(child) = children.pop() else { break };
+            if let Some((more_ticks, more_pages)) = usage_of(child) {
+                (ticks, pages) = (ticks + more_ticks, pages + more_pages);
+                children.extend(children_of(child));
+            }
+        }
         Some(Usage {
-            cpu_seconds: cpu_ticks(&stat)? as f64 / TICKS_PER_SECOND,
-            rss_bytes: memory.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE_BYTES,
+            cpu_seconds: ticks as f64 / TICKS_PER_SECOND,
+            rss_bytes: pages * PAGE_BYTES,
             softirq_seconds: softirq_ticks(&fs::read_to_string("/proc/stat").ok()?)? as f64
                 / TICKS_PER_SECOND,
         })
     }
+}
+
+/// Ticks of CPU and pages of memory of one process.
+fn usage_of(pid: u32) -> Option<(u64, u64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let memory = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    Some((cpu_ticks(&stat)?, memory.split_whitespace().nth(1)?.parse().ok()?))
+}
+
+/// Processes that any thread of one has started and that still run.
+fn children_of(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .collect()
 }
 
 /// Seconds that the cores of this machine were busy with anything, and the number of cores.
@@ -101,6 +125,8 @@ fn softirq_ticks(stat: &str) -> Option<u64> {
 /// `USER_HZ`, the same on all Linux that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 const PAGE_BYTES: u64 = 4_096;
+/// Of a server's processes more are not looked at.
+const PROCESSES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -118,6 +144,18 @@ mod tests {
         assert_eq!(busy_ticks("cpu  1 2 3 1000 2000 6 70 8 900 900\ncpu0 1"), Some(90));
         assert_eq!(busy_ticks("cpu 1"), None);
         assert!(machine().is_some_and(|(busy, cores)| busy > 0.0 && cores > 0));
+    }
+
+    #[test]
+    fn the_memory_of_what_a_process_started_is_its_own() {
+        let own = ServerProcess { pid: std::process::id() };
+        let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
+        let listed = children_of(own.pid).contains(&child.id());
+        let (alone, all) = (usage_of(own.pid), own.usage());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(listed);
+        assert!(all.zip(alone).is_some_and(|(all, (_, pages))| all.rss_bytes / PAGE_BYTES > pages));
     }
 
     #[test]

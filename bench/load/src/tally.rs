@@ -1,134 +1,111 @@
 //! What the threads count, and the histograms of delays.
 
+use std::ops::{Index, IndexMut};
+
 use hdrhistogram::Histogram;
 
-/// Counts since they were last begun anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// RTP packets sent, without retransmissions.
-    pub sent: u64,
-    /// Bytes of these, UDP payload.
-    pub sent_bytes: u64,
-    /// RTP packets that came, each number of a stream once, recovered ones included.
-    pub received: u64,
-    /// Bytes of all RTP datagrams that came, UDP payload.
-    pub received_bytes: u64,
-    /// Numbers of a stream that never came.
-    pub lost: u64,
-    /// Numbers that came late or by retransmission.
-    pub recovered: u64,
-    /// Numbers that came again.
-    pub duplicates: u64,
-    /// Packets lost on purpose (`loss-5`).
-    pub dropped_on_purpose: u64,
-    /// Packets opened and looked into.
-    pub opened: u64,
-    /// Packets that did not authenticate.
-    pub auth_failures: u64,
-    /// Packets of another source than signalled, or of another room.
-    pub wrong_source: u64,
-    /// Packets on SSRCs that signalling never told.
-    pub unannounced: u64,
-    /// Packets that were nothing but padding.
-    pub padding_only: u64,
-    /// Bytes of RTP padding, of packets that were opened.
-    pub padding_bytes: u64,
-    /// Numbers asked for again.
-    pub nacks_sent: u64,
-    /// Key frames asked for.
-    pub key_frames_asked: u64,
-    /// Key frames that the other side asked for.
-    pub key_frame_requests: u64,
-    /// Packets sent again because the other side asked.
-    pub resent: u64,
-    /// RTCP datagrams sent.
-    pub rtcp_sent: u64,
-    /// RTCP datagrams that came.
-    pub rtcp_received: u64,
-    /// Datagrams that our own socket refused to send.
-    pub send_refused: u64,
-    /// Datagrams that our own sockets had no room for.
-    pub socket_drops: u64,
-    /// System calls that sent media, and the datagrams in them.
-    pub sends: u64,
-    /// System calls that received, each one datagram or one coalesced run.
-    pub receives: u64,
-    /// Datagrams in them.
-    pub datagrams: u64,
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Something that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Count { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Count {
+            /// All, in the order of their discriminants.
+            pub const ALL: &'static [Count] = &[$(Count::$name,)+];
+            /// How many there are.
+            pub const COUNT: usize = Count::ALL.len();
+        }
+    };
 }
+
+counts! {
+    /// RTP packets sent, without retransmissions.
+    Sent,
+    /// Bytes of these, UDP payload.
+    SentBytes,
+    /// RTP packets that came, each number of a stream once, recovered ones included.
+    Received,
+    /// Bytes of all RTP datagrams that came, UDP payload.
+    ReceivedBytes,
+    /// Numbers of a stream that never came.
+    Lost,
+    /// Numbers that came late or by retransmission.
+    Recovered,
+    /// Numbers that came again.
+    Duplicates,
+    /// Packets lost on purpose (`loss-5`).
+    DroppedOnPurpose,
+    /// Packets opened and looked into.
+    Opened,
+    /// Packets that did not authenticate.
+    AuthFailures,
+    /// Packets of another source than signalled, or of another room.
+    WrongSource,
+    /// Packets on SSRCs that signalling never told.
+    Unannounced,
+    /// Packets that were nothing but padding.
+    PaddingOnly,
+    /// Bytes of RTP padding, of packets that were opened.
+    PaddingBytes,
+    /// Numbers asked for again.
+    NacksSent,
+    /// Key frames asked for.
+    KeyFramesAsked,
+    /// Key frames that the other side asked for.
+    KeyFrameRequests,
+    /// Packets sent again because the other side asked.
+    Resent,
+    /// RTCP datagrams sent.
+    RtcpSent,
+    /// RTCP datagrams that came.
+    RtcpReceived,
+    /// Datagrams that our own socket refused to send.
+    SendRefused,
+    /// Datagrams that our own sockets had no room for.
+    SocketDrops,
+    /// System calls that sent media, and the datagrams in them.
+    Sends,
+    /// System calls that received, each one datagram or one coalesced run.
+    Receives,
+    /// Datagrams in them.
+    Datagrams,
+}
+
+/// Counts since they were last begun anew, one for each [`Count`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters([u64; Count::COUNT]);
 
 impl Counters {
     /// Adds another thread's.
     pub fn add(&mut self, other: &Counters) {
-        for (own, other) in self.all_mut().into_iter().zip(other.clone().all_mut()) {
-            *own += *other;
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own += other;
         }
     }
 
     /// What rose since `before`.
     pub fn since(&self, before: &Counters) -> Counters {
         let mut difference = *self;
-        for (own, before) in difference.all_mut().into_iter().zip(before.clone().all_mut()) {
-            *own = own.saturating_sub(*before);
+        for (own, before) in difference.0.iter_mut().zip(before.0) {
+            *own = own.saturating_sub(before);
         }
         difference
     }
+}
 
-    fn all_mut(&mut self) -> [&mut u64; 25] {
-        let Counters {
-            sent,
-            sent_bytes,
-            received,
-            received_bytes,
-            lost,
-            recovered,
-            duplicates,
-            dropped_on_purpose,
-            opened,
-            auth_failures,
-            wrong_source,
-            unannounced,
-            padding_only,
-            padding_bytes,
-            nacks_sent,
-            key_frames_asked,
-            key_frame_requests,
-            resent,
-            rtcp_sent,
-            rtcp_received,
-            send_refused,
-            socket_drops,
-            sends,
-            receives,
-            datagrams,
-        } = self;
-        [
-            sent,
-            sent_bytes,
-            received,
-            received_bytes,
-            lost,
-            recovered,
-            duplicates,
-            dropped_on_purpose,
-            opened,
-            auth_failures,
-            wrong_source,
-            unannounced,
-            padding_only,
-            padding_bytes,
-            nacks_sent,
-            key_frames_asked,
-            key_frame_requests,
-            resent,
-            rtcp_sent,
-            rtcp_received,
-            send_refused,
-            socket_drops,
-            sends,
-            receives,
-            datagrams,
-        ]
+impl Index<Count> for Counters {
+    type Output = u64;
+
+    fn index(&self, count: Count) -> &u64 {
+        &self.0[count as usize]
+    }
+}
+
+impl IndexMut<Count> for Counters {
+    fn index_mut(&mut self, count: Count) -> &mut u64 {
+        &mut self.0[count as usize]
     }
 }
 
@@ -214,12 +191,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_add_and_subtract_field_by_field() {
-        let one = Counters { sent: 5, datagrams: 7, ..Counters::default() };
+    fn counters_add_and_subtract_one_by_one() {
+        let of = |counts: &[(Count, u64)]| {
+            let mut counters = Counters::default();
+            counts.iter().for_each(|(count, value)| counters[*count] = *value);
+            counters
+        };
+        let one = of(&[(Count::Sent, 5), (Count::Datagrams, 7)]);
+        let other = of(&[(Count::Sent, 1), (Count::Lost, 2)]);
         let mut both = one;
-        both.add(&Counters { sent: 1, lost: 2, ..Counters::default() });
-        assert_eq!((both.sent, both.lost, both.datagrams), (6, 2, 7));
-        assert_eq!(both.since(&one), Counters { sent: 1, lost: 2, ..Counters::default() });
+        both.add(&other);
+        assert_eq!(both, of(&[(Count::Sent, 6), (Count::Lost, 2), (Count::Datagrams, 7)]));
+        assert_eq!((both.since(&one), one.since(&both)[Count::Sent]), (other, 0));
     }
 
     #[test]
