@@ -34,7 +34,9 @@ pub(crate) fn gather(config: &Media, of_machine: &[IpAddr]) -> Addresses {
             related: None,
             tcp: false,
         });
-        let mapped = config.public_addresses.iter().filter(|mapping| covers(mapping, *ip));
+        // Where the machine has the public address itself, it is a candidate already.
+        let mapped = config.public_addresses.iter();
+        let mapped = mapped.filter(|mapping| covers(mapping, *ip) && mapping.public != *ip);
         addresses.candidates.extend(mapped.map(|mapping| Candidate {
             address: SocketAddr::new(mapping.public, config.port),
             kind: CandidateKind::ServerReflexive,
@@ -187,7 +189,8 @@ mod tests {
     #[test]
     fn public_addresses_become_reflexive_candidates_of_their_local_ones() {
         let machine = ips(&["127.0.0.1", "10.0.0.5", "10.0.0.6", "2001:db8::5"]);
-        let table: [(&str, &[(&str, &str)]); 3] = [
+        let table: [(&str, &[(&str, &str)]); 4] = [
+            ("public_addresses = ['10.0.0.5=10.0.0.5']", &[]),
             (
                 "public_addresses = ['203.0.113.9']",
                 &[("203.0.113.9", "10.0.0.5"), ("203.0.113.9", "10.0.0.6")],
