@@ -37,7 +37,17 @@ pub(crate) fn breakout_service() -> Element {
 pub(crate) fn room_service() -> Element {
     Element::new("query", ns::DISCO_INFO)
         .with(identity("conference", "text", "Rooms"))
-        .with_all([ns::DISCO_INFO, ns::MUC].map(feature))
+        .with_all([ns::DISCO_INFO, ns::DISCO_ITEMS, ns::MUC].map(feature))
+}
+
+/// Where the services are that the main domain names, for clients that look for them by XEP-0030 §4.
+pub(crate) fn items(domains: &Domains) -> Element {
+    let services = domains.identities().into_iter().filter(|(kind, _)| *kind != "conference_duration");
+    let addresses = [domains.muc.as_str(), domains.focus.as_str()]
+        .into_iter()
+        .chain(services.map(|(_, address)| address));
+    let item = |address: &str| Element::new("item", ns::DISCO_ITEMS).attr("jid", address);
+    Element::new("query", ns::DISCO_ITEMS).with_all(addresses.map(item))
 }
 
 /// What the address of the focus is.

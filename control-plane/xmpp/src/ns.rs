@@ -18,6 +18,8 @@ pub const XBOSH: &str = "urn:xmpp:xbosh";
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Resource binding (RFC 6120 §7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// The session that was established after binding (RFC 6121 appendix E).
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 /// Stream management (XEP-0198).
 pub const SM: &str = "urn:xmpp:sm:3";
 /// Ping (XEP-0199).
@@ -34,6 +36,8 @@ pub const EXTDISCO_2: &str = "urn:xmpp:extdisco:2";
 pub const EXTDISCO_1: &str = "urn:xmpp:extdisco:1";
 /// Multi-user chat: join and feature (XEP-0045).
 pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// The room answers occupants that ping themselves (XEP-0410 §3.2).
+pub const MUC_SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
 /// Multi-user chat: what occupants see (XEP-0045 §15.2).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Multi-user chat: roles and affiliations (XEP-0045 §15.3).

@@ -37,6 +37,10 @@ impl Focus {
         if participant.service && !participant.features.is_some_and(|features| features.audio_mute) {
             return Err(Refusal::NotAllowed);
         }
+        if muted && target == nick {
+            // It has done so already.
+            return Ok(());
+        }
         if muted {
             let order =
                 Element::new("mute", mute.ns()).attr("actor", format!("{room}/{nick}")).with_text("true");

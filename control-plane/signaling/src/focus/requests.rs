@@ -67,8 +67,7 @@ impl Focus {
                 self.restart_ice(room, nick, bridge_session.as_deref(), now)
             }
             Action::Info(Info::IceFailed { bridge_session }) => {
-                let terminate = Terminate { bridge_session, restart: true, ..Terminate::default() };
-                self.terminated(room, nick, &terminate, now)
+                self.ice_failed(room, nick, bridge_session.as_deref(), now)
             }
             Action::Info(Info::Other) => Ok(()),
             Action::TransportInfo(transport) => {
@@ -176,6 +175,26 @@ impl Focus {
             return Err(Refusal::Limit);
         }
         self.invite_all(room, now);
+        Ok(())
+    }
+
+    /// An older client says that its ICE has failed and waits: unlike one that ends its session itself, it has to be told
+    /// that the old session is over before the new one is offered.
+    fn ice_failed(
+        &mut self,
+        room: &BareJid,
+        nick: &str,
+        bridge_session: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let participant = self.seat_mut(room, nick)?;
+        if bridge_session.is_some() && bridge_session != participant.bridge_session() {
+            return Err(Refusal::StaleBridgeSession);
+        }
+        if !participant.restarts.admit(now) {
+            return Err(Refusal::Limit);
+        }
+        self.reinvite(room, nick, now);
         Ok(())
     }
 

@@ -36,6 +36,11 @@ impl Room {
             (Some(_), _) => Err(Refusal::NoSuchOccupant),
         };
         match result {
+            // Whoever asks whether it is still inside need not answer itself (XEP-0410 §3.2).
+            Ok(_) if self.is_own_ping(sender, nick, iq) => {
+                let answer = stanza::iq_result(iq).attr("to", sender.jid.as_str());
+                out.push(Output::Stanza { session: sender.session, stanza: answer });
+            }
             Ok(from) => self.deliver(nick, &from, iq.clone(), out),
             Err(refusal) => refuse(sender, iq, refusal, out),
         }
@@ -44,6 +49,11 @@ impl Room {
     /// The server removes an occupant, as a moderator would.
     pub fn remove_occupant(&mut self, nick: &str, clock: Clock, out: &mut Vec<Output>) {
         self.kick(nick, None, None, clock, out);
+    }
+
+    fn is_own_ping(&self, sender: Sender<'_>, nick: &str, iq: &Element) -> bool {
+        let is_own = self.occupant(nick).is_some_and(|occupant| occupant.session == Some(sender.session));
+        is_own && is_request(iq) && iq.child("ping", ns::PING).is_some()
     }
 
     /// Gives the address behind an occupant an affiliation and tells everybody. `actor` is who did it.

@@ -28,10 +28,14 @@ impl Room {
         let open = if self.settings.is_members_only() { "muc_membersonly" } else { "muc_open" };
         Element::new("query", ns::DISCO_INFO)
             .with(disco::identity("conference", "text", name))
-            .with_all([ns::MUC, "muc_nonanonymous", open, secured].map(disco::feature))
+            .with_all(FEATURES.into_iter().chain([open, secured]).map(disco::feature))
             .with(form)
     }
 }
+
+/// What holds for every room (XEP-0045 §15.3, XEP-0410 §3.2).
+const FEATURES: [&str; 6] =
+    [ns::MUC, "muc_nonanonymous", "muc_hidden", "muc_temporary", "muc_unmoderated", ns::MUC_SELF_PING];
 
 /// A form field with one value (XEP-0004 §3.2).
 pub(super) fn field(var: &str, value: &str) -> Element {

@@ -34,7 +34,8 @@ impl Room {
         let from = self.occupant_of(sender.session).ok_or(Refusal::NotAnOccupant)?;
         let to = self.occupant(nick).filter(|to| self.hears(to, from)).ok_or(Refusal::NoSuchOccupant)?;
         if let Some(message) = self.relayed(from, stanza)? {
-            send(to, message, out);
+            // Clients tell by it that a room has passed the message on (XEP-0045 §7.5).
+            send(to, message.with(Element::new("x", ns::MUC_USER)), out);
         }
         Ok(())
     }

@@ -84,15 +84,19 @@ impl Room {
         if let Some(reason) = reason {
             destroy.push(Element::new("reason", ns::MUC_USER).with_text(reason));
         }
-        let item = Element::new("item", ns::MUC_USER).attr("affiliation", "none").attr("role", "none");
-        let x = Element::new("x", ns::MUC_USER).with(item).with(destroy);
         self.waiting.clear();
         self.over = true;
         for occupant in std::mem::take(&mut self.occupants) {
+            let item = Element::new("item", ns::MUC_USER)
+                .attr("affiliation", occupant.affiliation.name())
+                .attr("role", "none")
+                .attr("jid", occupant.jid.as_str());
+            let own = Element::new("status", ns::MUC_USER).attr("code", "110");
+            let x = Element::new("x", ns::MUC_USER).with(item).with(destroy.clone()).with(own);
             let presence = Element::new("presence", ns::JABBER_CLIENT)
                 .attr("type", "unavailable")
                 .attr("from", self.address(&occupant.nick))
-                .with(x.clone());
+                .with(x);
             send(&occupant, presence, out);
             if let Some(session) = occupant.session {
                 out.push(Output::Left { nick: occupant.nick, session });

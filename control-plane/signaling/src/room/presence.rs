@@ -50,6 +50,9 @@ impl Room {
             return self.wait(sender, stanza, out);
         }
         let result = match self.occupant_of(sender.session) {
+            Some(occupant) if occupant.nick != nick && self.occupant(&nick).is_some() => {
+                Err(Refusal::NickTaken)
+            }
             Some(occupant) if occupant.nick != nick => Err(Refusal::NickIsFixed),
             Some(_) => self.update(&nick, stanza, out),
             None => self.join(sender, nick, stanza, clock, out),
@@ -144,7 +147,9 @@ impl Room {
         let statuses: Vec<u16> =
             notice.own_statuses.iter().chain(notice.statuses).copied().chain([SELF]).collect();
         let mut own = self.presence_of(occupant, notice, &statuses);
+        let is_lobby = matches!(self.kind, Kind::Lobby { .. });
         if !notice.leaves
+            && !is_lobby
             && let Some(permissions) = occupant.permissions()
         {
             own.push(permissions);

@@ -94,10 +94,13 @@ impl Signaling {
     fn server_iq(&mut self, session: SessionId, iq: &Element, now: Timestamp) {
         let Some(payload) = iq.children().next() else { return };
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
+        let is_set = stanza::kind(iq) == Some(Kind::Iq(IqType::Set));
         let answer = match (payload.name(), payload.ns()) {
             ("ping", ns::PING) if is_get => None,
             ("query", ns::DISCO_INFO) if is_get => Some(disco::main_domain(&self.config.domains)),
-            ("query", ns::DISCO_ITEMS) if is_get => Some(Element::new("query", ns::DISCO_ITEMS)),
+            ("query", ns::DISCO_ITEMS) if is_get => Some(disco::items(&self.config.domains)),
+            // Clients older than RFC 6121 ask for it once more (its appendix E).
+            ("session", ns::SESSION) if is_set => None,
             ("services", ns::EXTDISCO_2 | ns::EXTDISCO_1) if is_get => Some(external_services::services(
                 payload.ns(),
                 self.config.turn.as_ref(),
@@ -227,7 +230,10 @@ impl Signaling {
 
     fn discovered(&mut self, session: SessionId, iq: &Element, info: Element) {
         let is_get = stanza::kind(iq) == Some(Kind::Iq(IqType::Get));
-        if is_get && iq.child("query", ns::DISCO_INFO).is_some() {
+        if is_get && iq.child("query", ns::DISCO_ITEMS).is_some() {
+            // Nobody is told which rooms there are.
+            self.send(session, stanza::iq_result(iq).with(Element::new("query", ns::DISCO_ITEMS)));
+        } else if is_get && iq.child("query", ns::DISCO_INFO).is_some() {
             let node = iq.child("query", ns::DISCO_INFO).and_then(|query| query.attribute("node"));
             self.send(session, stanza::iq_result(iq).with(info.attr_if("node", node)));
         } else {

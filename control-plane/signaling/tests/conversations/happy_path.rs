@@ -39,6 +39,12 @@ fn what_a_client_asks_the_domain_is_answered() {
         Ann < <iq xmlns='jabber:client' from='meet.example' to='{Ann}' id='4' type='result'/>
         Ann > <iq type='get' id='5' xmlns='jabber:client'><ping xmlns='urn:xmpp:ping'/></iq>
         Ann < <iq xmlns='jabber:client' to='{Ann}' id='5' type='result'/>
+        Ann > <iq type='get' to='meet.example' id='6' xmlns='jabber:client'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>
+        Ann < <iq xmlns='jabber:client' from='meet.example' to='{Ann}' id='6' type='result'><query xmlns='http://jabber.org/protocol/disco#items'><item jid='conference.meet.example'/><item jid='focus.meet.example'/>*<item jid='polls.meet.example'/></query></iq>
+        Ann > <iq type='get' to='conference.meet.example' id='7' xmlns='jabber:client'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>
+        Ann < <iq xmlns='jabber:client' from='conference.meet.example' to='{Ann}' id='7' type='result'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>
+        Ann > <iq type='set' to='meet.example' id='8' xmlns='jabber:client'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>
+        Ann < <iq xmlns='jabber:client' from='meet.example' to='{Ann}' id='8' type='result'/>
         Ann <
         ",
     );
@@ -86,7 +92,7 @@ fn two_clients_meet_and_one_leaves() {
     world.run(
         "
         Ann > <iq type='get' to='{room}' id='d1' xmlns='jabber:client'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>
-        Ann < <iq xmlns='jabber:client' from='{room}' to='{Ann}' id='d1' type='result'><query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text' name='standup'/><feature var='http://jabber.org/protocol/muc'/><feature var='muc_nonanonymous'/><feature var='muc_open'/><feature var='muc_unsecured'/><x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#roominfo</value></field><field var='muc#roominfo_meetingId'><value>*-*-4*-*-*</value></field></x></query></iq>
+        Ann < <iq xmlns='jabber:client' from='{room}' to='{Ann}' id='d1' type='result'><query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text' name='standup'/><feature var='http://jabber.org/protocol/muc'/><feature var='muc_nonanonymous'/><feature var='muc_hidden'/><feature var='muc_temporary'/><feature var='muc_unmoderated'/><feature var='http://jabber.org/protocol/muc#self-ping-optimization'/><feature var='muc_open'/><feature var='muc_unsecured'/><x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#roominfo</value></field><field var='muc#roominfo_meetingId'><value>*-*-4*-*-*</value></field></x></query></iq>
         Ann <
         Bob opens
         ",

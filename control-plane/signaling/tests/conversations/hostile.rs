@@ -49,7 +49,7 @@ fn nobody_speaks_under_another_s_address() {
         Ann < <message xmlns='jabber:client' type='groupchat' id='m' from='{room}/{Bob.nick}' to='{Ann}'><body>I am Ann</body></message>
         Bob < <message *
         Bob > <message xmlns='jabber:client' from='{Ann}' type='chat' id='m' to='{room}/{Ann.nick}'><body>x</body></message>
-        Ann < <message xmlns='jabber:client' type='chat' id='m' from='{room}/{Bob.nick}' to='{Ann}'><body>x</body></message>
+        Ann < <message xmlns='jabber:client' type='chat' id='m' from='{room}/{Bob.nick}' to='{Ann}'><body>x</body><x xmlns='http://jabber.org/protocol/muc#user'/></message>
         Bob > <presence xmlns='jabber:client' from='{Ann}' type='unavailable' to='{room}/{Ann.nick}'/>
         Ann < <presence xmlns='jabber:client' from='{room}/{Bob.nick}' type='unavailable' *
         Bob < <presence xmlns='jabber:client' from='{room}/{Bob.nick}' type='unavailable' *

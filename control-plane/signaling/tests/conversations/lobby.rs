@@ -31,7 +31,7 @@ fn closed_room() -> World {
         Ann > <iq xmlns='jabber:client' type='get' id='d' to='{{room}}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>
         Ann < <iq *<feature var='muc_membersonly'/>*<field var='muc#roominfo_lobbyroom'><value>standup@lobby.meet.example</value></field>*
         Ann > <presence xmlns='jabber:client' to='standup@lobby.meet.example/{{Ann.nick}}'><x xmlns='http://jabber.org/protocol/muc'/></presence>
-        Ann < <presence * from='standup@lobby.meet.example/{{Ann.nick}}' *role='moderator'*<status code='110'/>*
+        Ann < <presence * from='standup@lobby.meet.example/{{Ann.nick}}' *role='moderator'*<status code='110'/></x></presence>
         Ann < <message * from='standup@lobby.meet.example' *<subject/>*
         Ann <
         forget

@@ -40,6 +40,23 @@ fn a_jingle_session_between_two_clients_is_relayed_both_ways() {
 }
 
 #[test]
+fn who_pings_itself_in_the_room_is_answered_by_the_room_and_others_by_themselves() {
+    World::new().run(
+        "
+        Ann opens
+        Ann joins
+        Bob opens
+        Bob joins
+        Ann > <iq xmlns='jabber:client' type='get' id='s1' to='{room}/{Ann.nick}'><ping xmlns='urn:xmpp:ping'/></iq>
+        Ann < <iq xmlns='jabber:client' from='{room}/{Ann.nick}' to='{Ann}' id='s1' type='result'/>
+        Ann > <iq xmlns='jabber:client' type='get' id='s2' to='{room}/{Bob.nick}'><ping xmlns='urn:xmpp:ping'/></iq>
+        Bob < <iq xmlns='jabber:client' type='get' id='s2' to='{Bob}' from='{room}/{Ann.nick}'><ping xmlns='urn:xmpp:ping'/></iq>
+        Ann <
+        ",
+    );
+}
+
+#[test]
 fn an_address_in_upper_case_is_the_same_room() {
     World::new().run(
         "

@@ -118,7 +118,7 @@ fn only_moderators_end_the_meeting_for_all() {
         Eve < <message * type='error'><error type='modify'><not-acceptable *
         Ann <
         Ann > <message xmlns='jabber:client' to='endconference.meet.example'><end_conference/></message>
-        Ann < <presence xmlns='jabber:client' type='unavailable' from='{room}/{Ann.nick}' to='{Ann}'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><destroy><reason>The meeting has been terminated</reason></destroy></x></presence>
+        Ann < <presence xmlns='jabber:client' type='unavailable' from='{room}/{Ann.nick}' to='{Ann}'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='none' jid='{Ann}'/><destroy><reason>The meeting has been terminated</reason></destroy><status code='110'/></x></presence>
         Bob < <presence xmlns='jabber:client' type='unavailable' *The meeting has been terminated*
         Bob > <message xmlns='jabber:client' type='groupchat' to='{room}'><body>anybody?</body></message>
         Bob < <message * type='error'><error type='cancel'><item-not-found *

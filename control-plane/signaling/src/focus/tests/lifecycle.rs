@@ -198,6 +198,27 @@ fn an_endpoint_that_the_bridge_drops_gets_a_new_session() {
 }
 
 #[test]
+fn an_older_client_whose_ice_failed_is_told_of_the_end_before_it_gets_the_new_offer() {
+    let mut world = World::meeting(&["ann", "bob"], WEB);
+    let failed = |id: &str| {
+        format!(
+            "<ice-state xmlns='http://jitsi.org/protocol/focus'>failed</ice-state>\
+             <bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}'/>"
+        )
+    };
+    let old = world.sid("ann");
+    let id = world.bridge_session("ann");
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &failed("another"))), "item-not-found");
+    assert_eq!(world.actions("ann"), [""; 0]);
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &failed(&id))), "result");
+    let jingles = world.jingles("ann");
+    let [(first, farewell), (second, offer)] = jingles.as_slice() else { panic!("{jingles:?}") };
+    assert_eq!((first.as_str(), second.as_str()), ("session-terminate", "session-initiate"));
+    assert_eq!(farewell.attribute("sid"), Some(old.as_str()));
+    assert_ne!(offer.attribute("sid"), Some(old.as_str()));
+}
+
+#[test]
 fn an_in_place_ice_restart_tells_new_credentials_with_a_generation() {
     let mut world = World::meeting(&["ann", "bob"], WEB);
     let ann = world.endpoint("ann");
@@ -319,7 +340,7 @@ fn mutes_are_checked_and_passed_to_the_client() {
     };
     let rows = [
         ("ann", "bob", "true", "result", 1),
-        ("ann", "ann", "true", "result", 1),
+        ("ann", "ann", "true", "result", 0),
         ("bob", "ann", "true", "not-allowed", 0),
         ("ann", "bob", "false", "not-allowed", 0),
         ("bob", "bob", "false", "result", 0),

@@ -58,7 +58,9 @@ fn transcriptions_of_anybody_are_not_heard() {
 fn private_chat_reaches_one_under_the_sender_s_room_address() {
     let mut party = Party::of(&["ann", "bob", "cid"]);
     let body = "<body>psst</body>";
-    assert_eq!(party.says("bob", &chat("ann", body)), [heard("ann", "chat", "bob", body)]);
+    let marked = format!("{body}<x xmlns='http://jabber.org/protocol/muc#user'/>");
+    assert_eq!(party.says("bob", &chat("ann", body)), [heard("ann", "chat", "bob", &marked)]);
+    assert_eq!(party.says("bob", &chat("ann", &marked)), [heard("ann", "chat", "bob", &marked)]);
     assert!(party.says("bob", &chat("nobody", body)).concat().contains("<item-not-found "));
     assert_eq!(party.says("bob", &chat("focus", body)), [""; 0]);
     assert!(party.says("dot", &chat("ann", body)).concat().contains("<not-acceptable "));

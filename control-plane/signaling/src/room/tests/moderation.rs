@@ -161,8 +161,10 @@ fn a_destroyed_room_tells_everybody_with_the_reason() {
     let line = |name: &str| {
         format!(
             "{name} < <presence xmlns='jabber:client' type='unavailable' from='{ROOM}/{name}' to='{}'>\
-             <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/>\
-             <destroy jid='next@conference.meet.example'><reason>over</reason></destroy></x></presence>",
+             <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='{}' role='none' jid='{}'/>\
+             <destroy jid='next@conference.meet.example'><reason>over</reason></destroy><status code='110'/></x></presence>",
+            jid(name),
+            if name == "ann" { "owner" } else { "none" },
             jid(name)
         )
     };
