@@ -23,7 +23,7 @@ const broken = [];
 await Promise.all([theirs, ours].map((service) => converse(service).catch((error) => broken.push(`${service === ours ? 'ours' : 'theirs'}: ${error.message}`)).finally(() => service.close())));
 
 let [alike, different] = [0, 0];
-const used = new Set();
+const used = new Map();
 for (const [index, step] of theirs.steps.entries()) {
   const other = ours.steps[index] ?? { title: step.title, got: [] };
   const result = differences({ step, known: theirs.known }, { step: other, known: ours.known }, used);
@@ -33,6 +33,7 @@ for (const [index, step] of theirs.steps.entries()) {
   for (const line of result.out) console.log(`  ${line}`);
   if (frames) for (const frame of [...step.got, { client: 'ours', text: '' }, ...other.got]) console.log(`      ${frame.client} ${frame.text}`);
 }
-console.log(`${alike} stanzas alike; ${different} of ${theirs.steps.length} steps differ; explained: ${[...used].join(', ')}`);
+console.log(`${alike} stanzas alike; ${different} of ${theirs.steps.length} steps differ beside what docs/compared.md explains`);
+for (const [reason, count] of used) console.log(`  ${reason}: ${count}`);
 for (const line of broken) console.log(`broken off: ${line}`);
 process.exit(broken.length > 0 ? 2 : Number(different > 0));

@@ -1,6 +1,6 @@
 // What two services sent in the same step, paired and told apart.
 import { canonical, kind } from './canonical.mjs';
-import { unexplained } from './explained.mjs';
+import { explainedOrder, unexplained } from './explained.mjs';
 
 /** Lines shown of a stanza that only one of them sent. */
 const LINES = 12;
@@ -14,17 +14,18 @@ export function differences(theirs, ours, used) {
     const [left, right] = [theirs, ours].map((side) => side.step.got.filter((frame) => frame.client === name).map((frame) => ({ kind: kind(frame.text, side.known), lines: canonical(frame.text, side.known) })));
     const pairs = paired(left, right);
     for (const [a, b] of pairs.both) {
-      const changes = unexplained(changed(a.lines, b.lines), used);
+      const changes = unexplained(theirs.step.title, changed(a.lines, b.lines), used);
       if (changes.length === 0) alike += 1;
       else out.push(`${name}: ${a.kind}`, ...changes.map((line) => `    ${line}`));
     }
     for (const [sign, whose, frames] of [['-', 'theirs', pairs.left], ['+', 'ours', pairs.right]]) {
       for (const { lines } of frames) {
         // A stanza is meant if its first line is.
-        if (unexplained([`${sign} ${lines[0]}`], used).length === 0) continue;
+        if (unexplained(theirs.step.title, [`${sign} ${lines[0]}`], used).length === 0) continue;
         out.push(`${name}: only ${whose}`, ...beginning(lines).map((line) => `    ${sign} ${line}`));
       }
     }
+    if (explainedOrder(theirs.step.title)) continue;
     const order = pairs.both.map(([, b]) => right.indexOf(b));
     if (order.some((at, index) => index > 0 && at < order[index - 1])) {
       out.push(`${name}: another order`, ...pairs.both.map(([a], index) => `    ${a.kind}: ${index + 1}, ours ${[...order].sort((x, y) => x - y).indexOf(order[index]) + 1}`));
