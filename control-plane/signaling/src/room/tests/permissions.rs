@@ -59,8 +59,7 @@ fn polls(party: &mut Party, name: &str) -> Result<(), Refusal> {
         None,
         &serde_json::from_str(poll).expect("JSON"),
     );
-    let result = party.room.poll(sender, &poll, &mut Vec::new());
-    result
+    party.room.poll(sender, &poll, &mut Vec::new())
 }
 
 #[test]
