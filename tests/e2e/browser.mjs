@@ -10,8 +10,8 @@ export async function launchToKill() {
   return { browser: await chromium.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
 
-export function launch(executable = CHROMIUM) {
-  return chromium.launch({ executablePath: executable, headless: true, args: ARGUMENTS });
+export function launch(executable = CHROMIUM, more = []) {
+  return chromium.launch({ executablePath: executable, headless: true, args: [...ARGUMENTS, ...more] });
 }
 
 export const ARGUMENTS = [
@@ -39,7 +39,7 @@ export class Participant {
     const context = await browser.newContext({ viewport, permissions: ['camera', 'microphone'], ignoreHTTPSErrors: true });
     const page = await context.newPage();
     const participant = new Participant(page, name);
-    prepare?.(page);
+    await prepare?.(page);
     await participant.open(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
     await participant.until('joined', (state) => state.joined);
     return participant;

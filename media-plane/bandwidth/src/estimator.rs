@@ -358,6 +358,14 @@ impl Estimator {
             // Delays vary, but some packets come as soon as ever: no queue, only jitter.
             Usage::Over if !self.queueing.is_queue() => self.capacity.calm(&seen, now),
             Usage::Over => self.capacity.over(&seen, now),
+            // A full queue grows no more: what it cannot take is lost.
+            Usage::Normal | Usage::Under
+                if seen.queue_ms >= FULL_QUEUE_MS
+                    && self.loss.average() >= FULL_QUEUE_LOSS
+                    && !self.capacity.is_draining() =>
+            {
+                self.capacity.over(&seen, now)
+            }
             Usage::Normal | Usage::Under => self.capacity.calm(&seen, now),
         };
         self.capacity.target = self.bounded(self.capacity.target);
@@ -498,6 +506,9 @@ const LINK_HEADERS: usize = 28;
 const STATUSES_MAX: usize = crate::sent::SENT_MAX;
 /// Feedbacks of a second: browsers send 10 to 50.
 const FEEDBACKS_PER_SECOND: u32 = 200;
+/// A queue of this length that does not grow is full if this share is lost.
+const FULL_QUEUE_MS: f64 = 100.0;
+const FULL_QUEUE_LOSS: f64 = 0.02;
 /// Unit of arrival times, and of reference times.
 const TICK_US: i64 = 250;
 const REFERENCE_US: i64 = 64_000;

@@ -24,7 +24,7 @@ const PREFERENCE_SMOOTHING: f64 = 0.002;
 /// Bounds of the share that a link is taken to lose of everything: at most this, and more on a narrow one.
 const INHERENT_MIN: f64 = 0.001;
 const INHERENT_OFFSET: f64 = 0.05;
-const INHERENT_BALANCE: f64 = 75_000.0;
+const INHERENT_BALANCE: f64 = 100_000.0;
 /// Of what came through under much loss, this much is sent on.
 const THROUGH: f64 = 0.9;
 /// While the loss limits, no more than this much of what arrives is believed in.

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) chosen: Option<usize>,
     /// Index of the step that is being sent.
     pub(crate) former: Option<usize>,
+    /// No step beyond this one may be chosen.
+    ceiling: usize,
 }
 
 impl Plan {
@@ -70,7 +72,7 @@ impl Plan {
         let top = steps.last().map(|step| step.height);
         let oversend = steps.iter().position(|step| Some(step.height) == top);
         let oversend = oversend.filter(|_| wanted.on_stage && !camera);
-        Plan { wanted, steps, preferred, oversend, chosen: None, former: None }
+        Plan { wanted, steps, preferred, oversend, chosen: None, former: None, ceiling: usize::MAX }
     }
 
     /// What the choice costs, in bits per second.
@@ -100,15 +102,32 @@ impl Plan {
         self.step_of(target).and_then(|at| self.steps.get(at)).map(|step| step.height)
     }
 
+    /// The part of the rate that is being sent already.
+    fn kept_rate(&self) -> u64 {
+        let former = self.former.and_then(|at| self.steps.get(at)).map_or(0, |step| step.rate);
+        former.min(self.rate())
+    }
+
+    /// What has to remain free for the chosen step to begin: a larger picture begins with a key frame, and where that does not leave
+    /// the link within a second or two, the queue that it makes takes the picture down again.
+    fn needs_free(&self) -> u64 {
+        let height = |at: Option<usize>| at.and_then(|at| self.steps.get(at)).map(|step| step.height);
+        let larger = self.former.is_some() && height(self.chosen) > height(self.former);
+        if larger && self.oversend.is_none() { self.rate() / KEY_FRAME_ROOM } else { 0 }
+    }
+
     fn has_preferred(&self) -> bool {
-        self.steps.is_empty() || self.chosen.is_some_and(|chosen| chosen >= self.preferred)
+        let within = self.preferred.min(self.ceiling);
+        self.steps.is_empty() || self.chosen.is_some_and(|chosen| chosen >= within)
     }
 
     /// Go up as far as this turn allows. Returns whether anything changed; `left` is what remains of the budget.
     fn improve(&mut self, left: &mut u64, oversend: u64) -> bool {
         let before = (self.chosen, self.rate());
         let max = left.saturating_add(before.1);
-        let fits = |plan: &Plan, at: usize| plan.steps.get(at).is_some_and(|step| step.rate <= max);
+        let fits = |plan: &Plan, at: usize| {
+            at <= plan.ceiling && plan.steps.get(at).is_some_and(|step| step.rate <= max)
+        };
         let mut next = self.chosen.map_or(0, |chosen| chosen + 1);
         let until = if self.chosen.is_none() && self.wanted.on_stage { self.preferred } else { next };
         while next <= until && fits(self, next) {
@@ -146,11 +165,28 @@ pub(crate) fn allocate(plans: &mut [Plan], budget: u64, oversend: u64) {
 }
 
 /// [`allocate`], but what is being sent is kept where rates and estimates only tremble: a layer is raised if there is room to
-/// spare, and lowered if the budget is exceeded by more than that.
+/// spare, a larger picture only with room for its key frame, and lowered if the budget is exceeded by more than trembling.
 pub(crate) fn settle(plans: &mut [Plan], budget: u64, oversend: u64) {
     if plans.iter().all(|plan| plan.former.is_none()) {
         return allocate(plans, budget, oversend);
     }
+    plans.iter_mut().for_each(|plan| plan.ceiling = usize::MAX);
+    keep_or_move(plans, budget, oversend);
+    // The last in importance gives way first, and what it leaves may be room for others.
+    for _ in 0..RAISES_REFUSED_MAX {
+        // What others gain by the same look can wait for the key frame.
+        let kept: u64 = plans.iter().map(Plan::kept_rate).sum();
+        let tight = |plan: &&mut Plan| {
+            let free = budget.saturating_sub(kept - plan.kept_rate() + plan.rate());
+            plan.needs_free() > free
+        };
+        let Some(plan) = plans.iter_mut().rev().find(tight) else { return };
+        plan.ceiling = plan.former.unwrap_or(0);
+        keep_or_move(plans, budget, oversend);
+    }
+}
+
+fn keep_or_move(plans: &mut [Plan], budget: u64, oversend: u64) {
     let mut chosen_for = |budget: u64| {
         plans.iter_mut().for_each(|plan| plan.chosen = None);
         allocate(plans, budget, oversend);
@@ -172,6 +208,12 @@ pub(crate) fn settle(plans: &mut [Plan], budget: u64, oversend: u64) {
 
 /// The part of a budget that rates tremble by.
 const TREMBLE: u64 = 20;
+
+/// The part of a layer's rate that is left free when it begins: a key frame is a quarter of a second's bits, and drains in two.
+const KEY_FRAME_ROOM: u64 = 6;
+
+/// Larger pictures that one look at a receiver's plans puts off, at most; the next one comes within seconds.
+const RAISES_REFUSED_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -274,6 +316,27 @@ mod tests {
             sent.push(plans.iter().map(Plan::rate).sum::<u64>() / 1_000);
         }
         assert_eq!(sent, [240, 240, 240, 240, 320, 320, 320, 240, 240]);
+    }
+
+    #[test]
+    fn a_larger_picture_begins_only_where_its_key_frame_finds_room() {
+        let sent_after = |first: u64, then: u64| {
+            let mut plans = [plan(1, 720, true), plan(2, 180, false)];
+            settle(&mut plans[..1], first, 0);
+            plans.iter_mut().for_each(|plan| plan.former = plan.chosen);
+            settle(&mut plans, then, 0);
+            chosen(&plans)
+        };
+        let rows = [
+            // What is refused to the first is left to the second.
+            (250_000, 570_000, [Some((0, 2)), Some((0, 2))]),
+            (250_000, 600_000, [Some((1, 2)), Some((0, 0))]),
+            // Nothing of that holds for the first picture, nor for one that is kept.
+            (520_000, 520_000, [Some((1, 2)), None]),
+        ];
+        for (first, then, expected) in rows {
+            assert_eq!(sent_after(first, then), expected, "{first} {then}");
+        }
     }
 
     fn any_plan() -> impl Strategy<Value = Plan> {

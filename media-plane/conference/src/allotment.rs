@@ -33,8 +33,8 @@ const RECEIVERS_PER_CALL: usize = 32;
 const DWELL: Duration = Duration::from_secs(2);
 const DWELL_MAX: Duration = Duration::from_secs(30);
 
-/// The part that a bandwidth must exceed all rates by, so that the best layers are settled for and kept.
-const HEADROOM: u64 = 10;
+/// The part that a bandwidth must exceed all rates by, so that the best layers are begun, settled for and kept.
+const HEADROOM: u64 = 5;
 
 /// So soon.
 const FLAP: Duration = Duration::from_secs(15);

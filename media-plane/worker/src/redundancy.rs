@@ -7,10 +7,16 @@ use wire::red::{self, Red};
 
 use crate::seat::Seat;
 
-/// Frames sent once more: with two, three packets in a row must be lost before anything is.
-const FRAMES: usize = 2;
+/// How far back the frames lie that are sent once more, the farthest first, by what the link carries in bits per second at least:
+/// with the first row five packets in a row must be lost before anything is, with the last two.
+const DISTANCES: [(u64, &[u64]); 3] = [(2_000_000, &[4, 2, 1]), (QUEUED_BELOW, &[2, 1]), (0, &[1])];
+const DISTANCES_MAX: usize = 3;
+/// A link that carries less, and on which something waits for longer than this, in milliseconds, has hardly room for a voice beside a
+/// picture. One that only loses seems narrower than it is.
+const QUEUED_BELOW: u64 = 300_000;
+const QUEUED_MS: u32 = 30;
 /// Frames remembered; some to spare for reordering.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 8;
 /// Longer frames are not repeated: music in stereo has other needs than speech.
 const FRAME_BYTES_MAX: usize = 320;
 /// Most bytes of a payload with redundancy.
@@ -55,12 +61,18 @@ impl RecentAudio {
         }
     }
 
-    /// The payload with the frames before it; its length.
-    fn protect(&self, media: &MediaPacket, payload: &[u8], out: &mut [u8]) -> Option<usize> {
-        let mut older: [(u8, u16, &[u8]); FRAMES] = [(0, 0, &[]); FRAMES];
+    /// The payload with frames before it, this far back each; its length.
+    fn protect(
+        &self,
+        media: &MediaPacket,
+        payload: &[u8],
+        distances: &[u64],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let mut older: [(u8, u16, &[u8]); DISTANCES_MAX] = [(0, 0, &[]); DISTANCES_MAX];
         let mut count = 0;
-        for back in (1..=FRAMES as u64).rev() {
-            let Some(sequence) = media.sequence.checked_sub(back) else { continue };
+        for back in distances.iter().take(DISTANCES_MAX) {
+            let Some(sequence) = media.sequence.checked_sub(*back) else { continue };
             let frame = &self.frames[sequence as usize % REMEMBERED];
             let offset = media.timestamp.wrapping_sub(frame.timestamp);
             if frame.sequence != sequence || frame.len == 0 || offset == 0 || offset > 0x3FFF {
@@ -77,10 +89,12 @@ impl Seat {
     /// The receiver lost this share, in 1/256. On a link that is full, redundancy would only add to what is lost. The target
     /// says nothing here: loss alone lowers it, and that is when a voice needs redundancy most.
     pub(crate) fn note_loss(&mut self, fraction: u8, now: Timestamp) {
-        if self.transport.bandwidth().queue_ms() > QUEUE_MS_MAX {
+        let bandwidth = self.transport.bandwidth();
+        if bandwidth.queue_ms() > QUEUE_MS_MAX {
             self.protected_until = self.protected_until.min(now);
         } else if fraction >= LOSS_MIN {
             self.protected_until = now + PROTECTED_FOR;
+            self.protection = distances(bandwidth.target(), bandwidth.queue_ms());
         }
     }
 
@@ -106,12 +120,32 @@ impl Seat {
             return Some((primary.payload_type, &payload[primary.range]));
         }
         let number = self.red()?;
-        let len = recent?.protect(media, payload, out)?;
+        let len = recent?.protect(media, payload, self.protection, out)?;
         Some((number, &out[..len]))
     }
 
     /// The payload type of redundant audio, if it is spoken.
     fn red(&self) -> Option<u8> {
         self.payload_types.iter().find(|signalled| signalled.codec == Codec::Red).map(|red| red.number)
+    }
+}
+
+/// Which frames are sent once more over a link that carries so much, with such a queue.
+fn distances(target: u64, queue_ms: u32) -> &'static [u64] {
+    let carries = if queue_ms > QUEUED_MS { target } else { target.max(QUEUED_BELOW) };
+    DISTANCES.iter().find(|(least, _)| carries >= *least).map_or(&[], |(_, distances)| distances)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_link_with_a_queue_gets_less_redundancy_than_one_that_only_loses() {
+        let rows =
+            [(2_000_000, 80, 3), (1_000_000, 80, 2), (200_000, 80, 1), (200_000, 0, 2), (50_000, 0, 2)];
+        for (target, queue_ms, frames) in rows {
+            assert_eq!(distances(target, queue_ms).len(), frames, "{target} {queue_ms}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! and bottlenecks in front of them. Each plan gives figures; the binary prints them, the tests hold them.
 #![forbid(unsafe_code)]
 
+pub mod foreign;
 pub mod meeting;
 pub mod plans;
+pub mod profiles;
 pub mod seen;

@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-const HELP: &str = "usage: quality [--quick] [--json FILE] [--seeds N,...]";
+const HELP: &str = "usage: quality [--foreign | --profiles] [--quick] [--json FILE] [--seeds N,...]";
 
 fn main() -> ExitCode {
-    let (mut quick, mut file, mut seeds) = (false, None, None);
+    let (mut quick, mut part, mut file, mut seeds) = (false, None, None, None);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => quick = true,
+            "--foreign" | "--profiles" => part = Some(word),
             "--json" => file = words.next(),
             "--seeds" => seeds = words.next(),
             "--help" => {
@@ -31,7 +32,11 @@ fn main() -> ExitCode {
         eprintln!("{HELP}");
         return ExitCode::from(2);
     };
-    let figures = quality::plans::all(&seeds, quick);
+    let figures = match part.as_deref() {
+        Some("--foreign") => json!({ "foreign": quality::foreign::all(&seeds), "seeds": seeds }),
+        Some(_) => json!({ "profiles": quality::profiles::all(&seeds), "seeds": seeds }),
+        None => quality::plans::all(&seeds, quick),
+    };
     table("", &figures);
     if let Some(file) = file
         && let Err(error) = std::fs::write(&file, format!("{figures:#}\n"))

@@ -39,8 +39,10 @@ impl Meeting {
         meeting
     }
 
-    /// A receiver behind a link; it wants every camera `height` lines high at most.
+    /// A receiver behind a link; it wants every camera `height` lines high at most. One that repairs nothing asks for no packet
+    /// again and takes no redundant audio.
     pub fn add_receiver(&mut self, link: LinkSpec, height: u16, repairs: bool) -> usize {
+        self.world.redundancy = repairs;
         let at = self.world.join(1, false, height, true);
         let client = &mut self.world.clients[at];
         (client.level, client.looks, client.repairs) = (127, true, repairs);

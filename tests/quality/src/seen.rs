@@ -30,6 +30,32 @@ pub fn freezes(client: &Client, span: &Span) -> (usize, f64) {
     (count, longest)
 }
 
+/// Share of time in which a picture stood for longer than a freeze, of one source, in per cent; 100 if there never was one.
+pub fn frozen_pct(client: &Client, source: u64, span: &Span) -> f64 {
+    let mut times: Vec<Timestamp> = shown_of(client, source).filter(|at| span.contains(at)).collect();
+    times.sort_unstable();
+    let mut frozen = Duration::ZERO;
+    let mut last = span.start;
+    for at in times.into_iter().chain([span.end]) {
+        let gap = at.since(last);
+        last = last.max(at);
+        frozen += if gap > FREEZE { gap } else { Duration::ZERO };
+    }
+    100.0 * frozen.as_secs_f64() / span.end.since(span.start).as_secs_f64()
+}
+
+/// Seconds from `from` until a picture of a source is shown; infinite if none is.
+pub fn picture_after_s(client: &Client, source: u64, from: Timestamp) -> f64 {
+    let next = shown_of(client, source).filter(|at| *at >= from).min();
+    next.map_or(f64::INFINITY, |at| at.since(from).as_secs_f64())
+}
+
+/// When frames of a source were shown.
+fn shown_of(client: &Client, source: u64) -> impl Iterator<Item = Timestamp> {
+    let shown = client.streams.values().flat_map(sim::received::Stream::shown);
+    shown.filter(move |(_, label)| label.source == source).map(|(at, _)| at)
+}
+
 /// Changes of layer of all video streams: of the encoding, or of the frame rate from one second to the next.
 pub fn layer_changes(client: &Client, span: &Span) -> usize {
     let mut changes = 0;
@@ -135,6 +161,20 @@ pub fn queue_exceeds_until(world: &World, client: usize, span: &Span, limit: Dur
     late.map(|entry| entry.at.since(span.start).as_secs_f64()).fold(0.0, f64::max)
 }
 
+/// Seconds after `span.start` until the queue stayed no longer than `limit` for a whole second; infinite if it never did.
+pub fn queue_drained_after_s(world: &World, client: usize, span: &Span, limit: Duration) -> f64 {
+    let link = world.network.link(world.clients[client].address).expect("it has a link");
+    let late = link.entries.iter().filter(|entry| span.contains(&entry.at) && entry.wait > limit);
+    drained_after_s(late.map(|entry| entry.at.since(span.start).as_secs_f64()).collect())
+}
+
+/// The first of these times, or 0, that no other follows within a second.
+pub fn drained_after_s(late: Vec<f64>) -> f64 {
+    let next = late.iter().copied().chain([f64::INFINITY]);
+    let mut pairs = core::iter::once(0.0).chain(late.iter().copied()).zip(next);
+    pairs.find(|(at, next)| next - at >= 1.0).map_or(f64::INFINITY, |(at, _)| at)
+}
+
 /// The most that a picture is off its sound, in milliseconds: what sender reports make of a frame's timestamp against when it
 /// was taken.
 pub fn lip_sync_drift_ms(client: &Client, audio: u64, video: u64, span: &Span) -> f64 {
@@ -166,4 +206,11 @@ fn errors(client: &Client, source: u64, clock: f64, span: &Span) -> Option<(f64,
         }
     }
     bounds
+}
+
+/// The one in the middle, of an even number the lower; none of none.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied()
 }

@@ -15,7 +15,7 @@ pub mod world;
 
 pub use client::Client;
 pub use link::{Link, LinkSpec};
-pub use network::Faults;
+pub use network::{Direction, Faults};
 pub use world::World;
 
 /// Seeded chance (splitmix64): good enough for tests, the same everywhere.

@@ -1,12 +1,12 @@
 //! Datagrams under way: delay, loss, reordering, duplication, corruption; all by a seed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use contract::{Duration, Timestamp};
 
 use crate::Chance;
-use crate::link::{Link, LinkSpec};
+use crate::link::{Link, LinkSpec, Parcel};
 
 /// What the network does to datagrams, each way.
 #[derive(Clone, Copy, Debug)]
@@ -43,20 +43,39 @@ pub enum To {
     Client(SocketAddr),
 }
 
+/// Which way a link carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the server.
+    Down,
+    /// To the server.
+    Up,
+}
+
+impl To {
+    /// The link that a datagram takes: of all sockets of a host the same.
+    fn link(self) -> (IpAddr, Direction) {
+        match self {
+            To::Server(from) => (from.ip(), Direction::Up),
+            To::Client(address) => (address.ip(), Direction::Down),
+        }
+    }
+}
+
 /// The datagrams under way.
 #[derive(Debug)]
 pub struct Network {
     faults: Faults,
     under_way: BTreeMap<(Timestamp, u64), (To, Vec<u8>)>,
     number: u64,
-    /// In front of some clients, downwards; the faults do not apply there.
-    links: HashMap<SocketAddr, Link>,
+    /// Between some hosts and the server; the faults do not apply there.
+    links: BTreeMap<(IpAddr, Direction), Link>,
 }
 
 impl Network {
     /// An empty network.
     pub fn new(faults: Faults) -> Network {
-        Network { faults, under_way: BTreeMap::new(), number: 0, links: HashMap::new() }
+        Network { faults, under_way: BTreeMap::new(), number: 0, links: BTreeMap::new() }
     }
 
     /// Other faults from now on.
@@ -64,22 +83,25 @@ impl Network {
         self.faults = faults;
     }
 
-    /// Put a link in front of a client, or change it.
-    pub fn set_link(&mut self, client: SocketAddr, spec: LinkSpec, now: Timestamp) {
-        self.links.entry(client).or_insert_with(|| Link::new(spec, now)).set(spec, now);
+    /// Put a link between a host and the server, or change it.
+    pub fn set_link(&mut self, host: IpAddr, direction: Direction, spec: LinkSpec, now: Timestamp) {
+        self.links.entry((host, direction)).or_insert_with(|| Link::new(spec, now)).set(spec, now);
     }
 
-    /// The link in front of a client.
+    /// The link from the server to a client.
     pub fn link(&self, client: SocketAddr) -> Option<&Link> {
-        self.links.get(&client)
+        self.links.get(&(client.ip(), Direction::Down))
+    }
+
+    /// Every link.
+    pub fn links_mut(&mut self) -> impl Iterator<Item = (IpAddr, Direction, &mut Link)> {
+        self.links.iter_mut().map(|((host, direction), link)| (*host, *direction, link))
     }
 
     /// Put a datagram on its way.
     pub fn send(&mut self, to: To, bytes: Vec<u8>, now: Timestamp, chance: &mut Chance) {
-        if let To::Client(address) = to
-            && let Some(link) = self.links.get_mut(&address)
-        {
-            return link.send(bytes, now, chance);
+        if let Some(link) = self.links.get_mut(&to.link()) {
+            return link.send(Parcel { to, bytes }, now, chance);
         }
         let copies = if chance.happens(self.faults.duplication) { 2 } else { 1 };
         for _ in 0..copies {
@@ -105,10 +127,10 @@ impl Network {
 
     /// Move on what has left the links by now.
     pub fn advance_links(&mut self, now: Timestamp, chance: &mut Chance) {
-        for (address, link) in self.links.iter_mut().filter(|(_, link)| link.next() <= now) {
-            for (arrival, bytes) in link.advance(now, chance) {
+        for link in self.links.values_mut().filter(|link| link.next() <= now) {
+            for (arrival, Parcel { to, bytes }) in link.advance(now, chance) {
                 self.number += 1;
-                self.under_way.insert((arrival, self.number), (To::Client(*address), bytes));
+                self.under_way.insert((arrival, self.number), (to, bytes));
             }
         }
     }

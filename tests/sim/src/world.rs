@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use contract::session::{
-    EndpointSpec, FeedbackSsrcs, ReceiverConstraints, RemoteTransport, SrtpProfile, VideoConstraint,
+    Codec, EndpointSpec, FeedbackSsrcs, ReceiverConstraints, RemoteTransport, SrtpProfile, VideoConstraint,
 };
 use contract::{Command, ConferenceId, Duration, EndpointId, Report, Ssrc, Timestamp};
 use worker::{Config, MediaPlane, Worker};
@@ -12,7 +12,7 @@ use worker::{Config, MediaPlane, Worker};
 use crate::Chance;
 use crate::client::{self, Client};
 use crate::io::SimulatedIo;
-use crate::network::{Faults, Network, To};
+use crate::network::{Direction, Faults, Network, To};
 
 /// A server with its workers, and its clients.
 pub struct World {
@@ -27,6 +27,8 @@ pub struct World {
     pub network: Network,
     /// Every report but those that go to clients.
     pub reports: Vec<Report>,
+    /// Whether those who join from now on take redundant audio (RFC 2198).
+    pub redundancy: bool,
     chance: Chance,
 }
 
@@ -54,6 +56,7 @@ impl World {
             clients: Vec::new(),
             network: Network::new(faults),
             reports: Vec::new(),
+            redundancy: true,
             chance: Chance::new(seed),
         }
     }
@@ -72,7 +75,10 @@ impl World {
         let spec = EndpointSpec {
             conference: ConferenceId(conference),
             endpoint,
-            payload_types: client::payload_types(),
+            payload_types: client::payload_types()
+                .into_iter()
+                .filter(|payload| self.redundancy || payload.codec != Codec::Red)
+                .collect(),
             extensions: client::extensions(),
             ssrc_rewriting,
             visitor: false,
@@ -111,7 +117,19 @@ impl World {
     /// Another link in front of a client.
     pub fn set_link(&mut self, client: usize, spec: crate::LinkSpec) {
         let now = self.now();
-        self.network.set_link(self.clients[client].address, spec, now);
+        self.network.set_link(self.clients[client].address.ip(), Direction::Down, spec, now);
+    }
+
+    /// Another link behind a client.
+    pub fn set_uplink(&mut self, client: usize, spec: crate::LinkSpec) {
+        let now = self.now();
+        self.network.set_link(self.clients[client].address.ip(), Direction::Up, spec, now);
+    }
+
+    /// A translator between a client and the server forgets it: its datagrams come from another port, unknown to itself.
+    pub fn rebind(&mut self, client: usize) {
+        let address = &mut self.clients[client].address;
+        address.set_port(address.port() ^ 0x4000);
     }
 
     /// A client goes, as its signalling says.
