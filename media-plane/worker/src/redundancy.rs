@@ -11,6 +11,8 @@ use crate::seat::Seat;
 /// with the first row five packets in a row must be lost before anything is, with the last two.
 const DISTANCES: [(u64, &[u64]); 3] = [(2_000_000, &[4, 2, 1]), (QUEUED_BELOW, &[2, 1]), (0, &[1])];
 const DISTANCES_MAX: usize = 3;
+/// Of frames up to this length three go beside the newest.
+const SHORT: usize = 200;
 /// A link that carries less, and on which something waits for longer than this, in milliseconds, has hardly room for a voice beside a
 /// picture. One that only loses seems narrower than it is.
 const QUEUED_BELOW: u64 = 300_000;
@@ -71,7 +73,9 @@ impl RecentAudio {
     ) -> Option<usize> {
         let mut older: [(u8, u16, &[u8]); DISTANCES_MAX] = [(0, 0, &[]); DISTANCES_MAX];
         let mut count = 0;
-        for back in distances.iter().take(DISTANCES_MAX) {
+        // Of long frames three do not fit into a packet.
+        let skipped = if payload.len() > SHORT { distances.len().saturating_sub(2) } else { 0 };
+        for back in distances.iter().skip(skipped).take(DISTANCES_MAX) {
             let Some(sequence) = media.sequence.checked_sub(*back) else { continue };
             let frame = &self.frames[sequence as usize % REMEMBERED];
             let offset = media.timestamp.wrapping_sub(frame.timestamp);
