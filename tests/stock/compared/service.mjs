@@ -11,7 +11,7 @@ const FEATURES = ['http://jabber.org/protocol/caps', 'http://jitsi.org/json-enco
 
 /** Milliseconds without a frame after which a step is over, and its longest. */
 const QUIET = 450;
-const LONGEST = 6_000;
+const LONGEST = 10_000;
 
 export class Service {
   constructor(transport, domain) {
@@ -88,7 +88,7 @@ class Recorded extends Client {
     const id = `own-${(this.service.ids += 1)}`;
     this.send(`<iq xmlns='jabber:client' type='${type}'${to ? ` to='${to}'` : ''} id='${id}'>${inner}</iq>`);
     // Who does not answer shows by the missing frame.
-    return this.next('an answer', (element) => (element.getAttribute('id') === id ? element : null), 3_000).catch(() => null);
+    return this.next('an answer', (element) => (element.getAttribute('id') === id ? element : null), 6_000).catch(() => null);
   }
 
   say(to, inner, type = '') { this.send(`<message xmlns='jabber:client' to='${to}'${type ? ` type='${type}'` : ''} id='own-${(this.service.ids += 1)}'>${inner}</message>`); }
