@@ -1,8 +1,10 @@
-//! What both tools are told.
+//! What all tools are told, and how they end.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::rounds::Effort;
 
@@ -18,12 +20,44 @@ pub struct Options {
     /// Bytes of each datagram sent, authentication tag included
     #[arg(long, default_value_t = 1_216, value_parser = clap::value_parser!(u16).range(100..=1_400))]
     pub bytes: u16,
+    /// How long, and where to
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// Length of the run, and where the figures go.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
     /// Three short rounds: to see that it runs, not to be quoted
     #[arg(long)]
     pub quick: bool,
     /// Write the figures to this file as well
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+impl Run {
+    /// How long to measure.
+    pub fn effort(&self) -> Effort {
+        if self.quick { Effort::QUICK } else { Effort::FULL }
+    }
+
+    /// Write the figures, if they are to be written.
+    pub fn write(&self, figures: &Value) -> Result<(), String> {
+        let Some(path) = &self.json else { return Ok(()) };
+        std::fs::write(path, format!("{figures:#}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// The status of a tool, after its complaint if it has one.
+pub fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Options {
@@ -44,11 +78,6 @@ impl Options {
             }
         }
         Ok(shapes)
-    }
-
-    /// How long to measure.
-    pub fn effort(&self) -> Effort {
-        if self.quick { Effort::QUICK } else { Effort::FULL }
     }
 }
 

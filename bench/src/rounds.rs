@@ -9,13 +9,15 @@ pub struct Effort {
     pub rounds: usize,
     /// CPU time of one round of one thing.
     pub nanoseconds: u64,
+    /// Instead, so many passes in each round: for counting instructions.
+    pub passes: Option<usize>,
 }
 
 impl Effort {
     /// To see that it runs.
-    pub const QUICK: Effort = Effort { rounds: 3, nanoseconds: 15_000_000 };
+    pub const QUICK: Effort = Effort { rounds: 3, nanoseconds: 15_000_000, passes: None };
     /// To be quoted.
-    pub const FULL: Effort = Effort { rounds: 9, nanoseconds: 60_000_000 };
+    pub const FULL: Effort = Effort { rounds: 9, nanoseconds: 60_000_000, passes: None };
 }
 
 /// Something to be measured: a batch, again and again.
@@ -73,15 +75,16 @@ pub fn measure(workloads: &mut [Box<dyn Workload>], effort: Effort) -> Result<Ve
     let mut totals = vec![0; workloads.len()];
     for round in 0..=effort.rounds {
         for ((workload, figures), total) in workloads.iter_mut().zip(&mut figures).zip(&mut totals) {
-            let (mut sent, mut spent) = (0, 0);
-            while spent < effort.nanoseconds {
+            let (mut sent, mut spent, mut passes) = (0, 0, 0);
+            while effort.passes.map_or(spent < effort.nanoseconds, |most| passes < most) {
+                passes += 1;
                 let (datagrams, nanoseconds) =
                     workload.pass().map_err(|error| format!("{}: {error}", workload.name()))?;
                 sent += datagrams;
                 spent += nanoseconds.saturating_sub(clock);
             }
             // The first round warms up caches, pools and branch predictors.
-            if round > 0 {
+            if round > 0 || effort.rounds == 0 {
                 figures.push(spent as f64 / sent as f64);
                 *total += sent;
             }

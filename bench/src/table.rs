@@ -1,10 +1,8 @@
 //! Figures for people and for programs.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::options::Shape;
+use crate::options::{Run, Shape};
 use crate::rounds::Cost;
 
 /// One line: what was measured at a shape, and the ratios that were formed from it.
@@ -41,8 +39,8 @@ pub fn print(line: &Line) {
     println!("{text}");
 }
 
-/// Write all lines as JSON.
-pub fn write(path: &Path, tool: &str, quick: bool, lines: &[Line]) -> Result<(), String> {
+/// Write all lines as JSON, if they are to be written.
+pub fn write(run: &Run, tool: &str, lines: &[Line]) -> Result<(), String> {
     let lines: Vec<Value> = lines
         .iter()
         .map(|line| {
@@ -61,6 +59,6 @@ pub fn write(path: &Path, tool: &str, quick: bool, lines: &[Line]) -> Result<(),
             })
         })
         .collect();
-    let text = json!({ "tool": tool, "quick": quick, "unit": "ns of thread CPU time per datagram sent", "lines": lines });
-    std::fs::write(path, format!("{text:#}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    let unit = "ns of thread CPU time per datagram sent";
+    run.write(&json!({ "tool": tool, "quick": run.quick, "unit": unit, "lines": lines }))
 }

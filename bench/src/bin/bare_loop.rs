@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use bench::bare::{Bare, Carrier};
 use bench::cipher::Provider;
-use bench::options::Options;
+use bench::options::{Options, finish};
 use bench::rounds::{Workload, measure};
 use bench::table::{self, Line};
 use clap::Parser;
@@ -25,13 +25,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -46,14 +40,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 workloads.push(Box::new(Bare::new(shape, provider, carrier)?));
             }
         }
-        for cost in measure(&mut workloads, options.effort())? {
+        for cost in measure(&mut workloads, options.run.effort())? {
             let line = Line { shape, cost, ratios: Vec::new() };
             table::print(&line);
             lines.push(line);
         }
     }
-    match &options.json {
-        Some(path) => table::write(path, "bare_loop", options.quick, &lines),
-        None => Ok(()),
-    }
+    table::write(&options.run, "bare_loop", &lines)
 }

@@ -1,10 +1,10 @@
 //! Ways through the kernel side by side: io_uring and plain, segmentation on and off, both cipher libraries, and sockets
 //! connected to some receivers with what they cost everyone else.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::connected::{ConnectedSend, Stray};
+use bench::options::{Run, finish};
 use bench::production::{Production, Setting};
 use bench::rounds::{Cost, Effort, Workload, measure};
 use bench::scene::Scene;
@@ -20,26 +20,16 @@ struct Arguments {
     /// Packets that arrive together
     #[arg(long, value_delimiter = ',', default_value = "1,8", value_name = "B,…")]
     batch: Vec<usize>,
-    /// Three short rounds: to see that it runs, not to be quoted
-    #[arg(long)]
-    quick: bool,
-    /// Write the figures to this file as well
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    run: Run,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    let effort = arguments.run.effort();
     let mut rows = Vec::new();
     println!("ns of CPU per datagram: median (least..most) of the rounds");
     for &batch in &arguments.batch {
@@ -59,11 +49,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             json!({ "workload": "stray", "connected_sockets": count, "cpu_ns_per_packet": cost.median }),
         );
     }
-    match &arguments.json {
-        Some(path) => std::fs::write(path, format!("{:#}\n", Value::Array(rows)))
-            .map_err(|error| format!("{}: {error}", path.display())),
-        None => Ok(()),
-    }
+    arguments.run.write(&Value::Array(rows))
 }
 
 /// The production turn in all combinations.

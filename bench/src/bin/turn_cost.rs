@@ -1,10 +1,10 @@
 //! The production turn against the bare loop of the same workload, in one run.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::bare_scene::BareScene;
 use bench::cipher::Provider;
+use bench::options::{Run, finish};
 use bench::production::{Production, Setting};
 use bench::rounds::{Cost, Effort, Workload, measure};
 use bench::scene::Scene;
@@ -51,12 +51,11 @@ struct Arguments {
     /// Leave the bare loop out: for profiles
     #[arg(long)]
     turn_only: bool,
-    /// Three short rounds: to see that it runs, not to be quoted
-    #[arg(long)]
-    quick: bool,
-    /// Write the figures to this file as well
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// One round of so many passes, none before it: for counting instructions, with --turn-only
+    #[arg(long, value_name = "COUNT")]
+    passes: Option<usize>,
+    #[command(flatten)]
+    run: Run,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -89,17 +88,14 @@ enum Way {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    let effort = match arguments.passes {
+        Some(passes) => Effort { rounds: 0, nanoseconds: 0, passes: Some(passes) },
+        None => arguments.run.effort(),
+    };
     let mut rows = Vec::new();
     println!("ns of CPU per datagram sent: median (least..most) of the rounds");
     for scene in scenes(arguments)? {
@@ -112,11 +108,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             }
         }
     }
-    match &arguments.json {
-        Some(path) => std::fs::write(path, format!("{:#}\n", Value::Array(rows)))
-            .map_err(|error| format!("{}: {error}", path.display())),
-        None => Ok(()),
-    }
+    arguments.run.write(&Value::Array(rows))
 }
 
 fn scenes(arguments: &Arguments) -> Result<Vec<Scene>, String> {

@@ -8,7 +8,7 @@ use wire::rtcp::sender_report::{self, REPORT_BLOCKS_MAX, ReportBlock};
 use wire::rtcp::{nack, receiver_report, sdes};
 
 use crate::config::{Config, KeyFrameMessage};
-use crate::path::Outbox;
+use crate::path::{Outbox, Path};
 use crate::receive_stream::{ReceiveStream, StreamKind};
 use crate::srtp::Session;
 use crate::transport::Transport;
@@ -29,6 +29,8 @@ const NACK_BYTES: usize = 12 + 4 * crate::nack::SEQUENCES_MAX;
 const SENDER_REPORT_BYTES: usize = 28;
 /// Less room than this is not worth beginning a transport-wide feedback.
 const TRANSPORT_CC_BYTES_MIN: usize = 64;
+/// Room for the feedback of some frames, along with something else.
+const TRANSPORT_CC_ALONG_MIN: usize = 36;
 
 /// State of what we send, beyond that of the streams.
 pub(crate) struct Reporter {
@@ -113,8 +115,19 @@ impl Transport {
                 break;
             }
             self.statistics.rtcp_sent += 1;
+            if !self.has_more(now) {
+                break;
+            }
         }
         self.schedule_rtcp(now);
+    }
+
+    /// Whether one datagram did not hold all that is due.
+    fn has_more(&self, now: Timestamp) -> bool {
+        let requests = self.receive.iter().any(|stream| {
+            stream.key_frame_wanted || stream.holes.as_ref().is_some_and(|holes| holes.due() <= now)
+        });
+        requests || self.reporter.reports_from.is_some() || now >= self.arrivals.along()
     }
 
     fn schedule_rtcp(&mut self, now: Timestamp) {
@@ -145,21 +158,70 @@ impl Transport {
         compound.add(|out| sdes::write(out, sender, &self.reporter.cname))?;
         news |= self.add_sender_reports(&mut compound, now);
         news |= self.add_requests(&mut compound, now);
-        while now >= self.arrivals.due() && compound.room() >= TRANSPORT_CC_BYTES_MIN {
-            let added = compound.add(|out| self.arrivals.write(out, sender, now)).is_some();
-            news |= added;
-            if !added {
-                break;
-            }
-        }
+        news |= self.add_transport_cc(&mut compound, TRANSPORT_CC_BYTES_MIN, now);
         if !news {
             return None;
         }
         let len = compound.len;
-        let index = self.reporter.next_index;
-        let sealed = session.seal_rtcp(index, buffer, len)?;
+        self.seal_compound(session, buffer, len)
+    }
+
+    /// Whether transport-wide feedback is ready that should go along with what goes to the peer anyway: [`Transport::send_along`].
+    #[inline]
+    pub fn goes_along(&self, now: Timestamp) -> bool {
+        now >= self.arrivals.along()
+    }
+
+    /// Send the feedback that is ready, in at most `room` bytes; less than it needs sends nothing.
+    pub fn send_along(&mut self, path: Path, room: usize, now: Timestamp, out: &mut impl Outbox) {
+        if room == 0 || !self.goes_along(now) {
+            return;
+        }
+        let mut len = 0;
+        let queued = out.datagram(path, room.min(DATAGRAM_BYTES), |buffer| {
+            len = self.write_along(buffer, now).unwrap_or(0);
+            len
+        });
+        if queued && len > 0 {
+            self.statistics.rtcp_sent += 1;
+            self.schedule_rtcp(now);
+        }
+    }
+
+    /// A protected compound of transport-wide feedback alone.
+    fn write_along(&mut self, buffer: &mut [u8], now: Timestamp) -> Option<usize> {
+        let session = self.session.take()?;
+        let len = self.write_along_for(&session, buffer, now);
+        self.session = Some(session);
+        len
+    }
+
+    fn write_along_for(&mut self, session: &Session, buffer: &mut [u8], now: Timestamp) -> Option<usize> {
+        let sender = self.reporter.sender;
+        let plain_len = buffer.len().checked_sub(session.rtcp_overhead())?;
+        let mut compound = Compound { buffer: buffer.get_mut(..plain_len)?, len: 0 };
+        compound.add(|out| receiver_report::write(out, sender, &[]))?;
+        compound.add(|out| sdes::write(out, sender, &self.reporter.cname))?;
+        let added = self.add_transport_cc(&mut compound, TRANSPORT_CC_ALONG_MIN, now);
+        let len = compound.len;
+        added.then(|| self.seal_compound(session, buffer, len))?
+    }
+
+    fn seal_compound(&mut self, session: &Session, buffer: &mut [u8], len: usize) -> Option<usize> {
+        let sealed = session.seal_rtcp(self.reporter.next_index, buffer, len)?;
         self.reporter.next_index += 1;
         Some(sealed)
+    }
+
+    fn add_transport_cc(&mut self, compound: &mut Compound<'_>, room: usize, now: Timestamp) -> bool {
+        let mut any = false;
+        while now >= self.arrivals.along() && compound.room() >= room {
+            if compound.add(|out| self.arrivals.write(out, self.reporter.sender, now)).is_none() {
+                break;
+            }
+            any = true;
+        }
+        any
     }
 
     fn take_blocks(&mut self, now: Timestamp) -> ArrayVec<ReportBlock, REPORT_BLOCKS_MAX> {

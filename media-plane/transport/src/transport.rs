@@ -193,6 +193,11 @@ impl Transport {
         self.report_round_trip_us.or(self.agent.round_trip_us)
     }
 
+    /// Of the counters those that timeouts move: checks sent, sequence numbers asked for again.
+    pub fn asked(&self) -> (u64, u64) {
+        (self.agent.checks_sent, self.statistics.nacks_sent)
+    }
+
     /// Counters and figures as of now.
     pub fn statistics(&self) -> Statistics {
         let media = self.receive.iter().filter(|stream| matches!(stream.kind(), StreamKind::Media { .. }));

@@ -15,8 +15,9 @@ const OVERTAKEN_MAX: u64 = 128;
 const STATUSES_MAX: usize = 256;
 /// After this time a feedback goes out.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// After this time it goes out if a frame just ended.
-const INTERVAL_AT_MARKER: Duration = Duration::from_millis(20);
+/// After this time it goes along with whatever else goes to the peer, if a frame just ended: as part of a message that is
+/// sent anyway it costs a fiftieth of a datagram of its own.
+const INTERVAL_ALONG: Duration = Duration::from_millis(20);
 /// Unit of deltas.
 const TICK_US: u64 = 250;
 /// Ticks of one unit of the reference time, 64 ms.
@@ -34,6 +35,7 @@ pub(crate) struct Arrivals {
     /// When the last feedback went out, or the first packet came.
     since: Timestamp,
     due: Timestamp,
+    along: Timestamp,
     media_ssrc: u32,
     count: u8,
 }
@@ -47,6 +49,7 @@ impl Arrivals {
             highest: None,
             since: Timestamp::ZERO,
             due: Timestamp::NEVER,
+            along: Timestamp::NEVER,
             media_ssrc: 0,
             count: 0,
         }
@@ -79,8 +82,9 @@ impl Arrivals {
         *slot = Some((now.as_micros() / TICK_US) as i64);
         self.highest = Some(self.highest.map_or(number, |highest| highest.max(number)));
         self.media_ssrc = ssrc;
-        let due = self.since + if marker { INTERVAL_AT_MARKER } else { INTERVAL };
-        self.due = self.due.min(due);
+        self.due = self.due.min(self.since + INTERVAL);
+        let along = if marker { self.since + INTERVAL_ALONG } else { self.due };
+        self.along = self.along.min(along);
     }
 
     /// A packet that was told as lost had only been overtaken: the next feedback begins with it once more. False if it is too old or was
@@ -97,6 +101,11 @@ impl Arrivals {
     /// When a feedback wants to go out.
     pub(crate) fn due(&self) -> Timestamp {
         self.due
+    }
+
+    /// From when on it goes along with something else; never later than it is due.
+    pub(crate) fn along(&self) -> Timestamp {
+        self.along
     }
 
     /// Write one feedback; its length. `None` if there is nothing (more) to say or no room for it.
@@ -119,6 +128,7 @@ impl Arrivals {
         self.count = self.count.wrapping_add(1);
         self.since = now;
         self.due = if self.base <= highest { now } else { Timestamp::NEVER };
+        self.along = self.due;
         Some(written.len)
     }
 }
@@ -173,17 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_feedback_is_due_after_100_ms_or_20_at_the_end_of_a_frame() {
+    fn a_feedback_is_due_after_100_ms_and_goes_along_20_after_the_last_one_when_a_frame_ends() {
         let mut arrivals = Arrivals::new();
-        assert_eq!(arrivals.due(), Timestamp::NEVER);
+        let times = |arrivals: &Arrivals| (arrivals.along(), arrivals.due());
+        assert_eq!(times(&arrivals), (Timestamp::NEVER, Timestamp::NEVER));
         arrivals.note(1, 7, false, us(1_000_000));
-        assert_eq!(arrivals.due(), us(1_100_000), "not at once");
+        assert_eq!(times(&arrivals), (us(1_100_000), us(1_100_000)), "not at once");
         arrivals.note(2, 7, true, us(1_005_000));
-        assert_eq!(arrivals.due(), us(1_020_000));
+        assert_eq!(times(&arrivals), (us(1_020_000), us(1_100_000)));
         told(&mut arrivals, us(1_020_000));
-        assert_eq!(arrivals.due(), Timestamp::NEVER);
+        assert_eq!(times(&arrivals), (Timestamp::NEVER, Timestamp::NEVER));
         arrivals.note(3, 7, true, us(1_050_000));
-        assert_eq!(arrivals.due(), us(1_040_000), "at once");
+        assert_eq!(times(&arrivals), (us(1_040_000), us(1_120_000)), "with the next that goes");
     }
 
     #[test]

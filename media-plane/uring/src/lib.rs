@@ -136,6 +136,13 @@ impl Io {
         engine!(&mut self.engine, engine => engine.send(socket, peer, max_len, write))
     }
 
+    /// Bytes that the next datagram may have to join the message of the one before it, if it goes to this peer: see
+    /// [`Io::send`]. 0: it would begin a message.
+    #[inline]
+    pub fn room_along(&self, socket: u8, peer: &SocketAddr) -> usize {
+        engine!(&self.engine, engine => engine.room_along(socket, peer))
+    }
+
     /// Hands all that is queued to the kernel, without waiting.
     pub fn submit(&mut self) {
         engine!(&mut self.engine, engine => engine.submit());

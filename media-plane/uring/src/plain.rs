@@ -102,16 +102,13 @@ impl Plain {
         write: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<(), SendFull> {
         if !self.sockets.reaches(socket, &peer) {
-            self.statistics.send_errors += 1;
-            self.statistics.segments_lost += 1;
+            self.statistics.unreachable();
             return Ok(());
         }
         if self.queue.wants_flush(socket, &peer, max_len) {
             self.flush();
         }
-        let result = self.queue.push(socket, peer, max_len, write);
-        self.statistics.send_full += u64::from(result.is_err());
-        result
+        self.statistics.queued(self.queue.push(socket, peer, max_len, write))
     }
 
     pub(crate) fn submit(&mut self) {
@@ -125,6 +122,11 @@ impl Plain {
             return;
         }
         self.wait(timeout);
+    }
+
+    #[inline]
+    pub(crate) fn room_along(&self, socket: u8, peer: &SocketAddr) -> usize {
+        self.queue.room_along(socket, peer)
     }
 
     pub(crate) fn wake(&mut self, eventfd: RawFd) {

@@ -193,16 +193,18 @@ impl Ring {
         write: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<(), SendFull> {
         if !self.sockets.reaches(socket, &peer) {
-            self.statistics.send_errors += 1;
-            self.statistics.segments_lost += 1;
+            self.statistics.unreachable();
             return Ok(());
         }
         if self.memory.queue.wants_flush(socket, &peer, max_len) {
             self.flush();
         }
-        let result = self.memory.queue.push(socket, peer, max_len, write);
-        self.statistics.send_full += u64::from(result.is_err());
-        result
+        self.statistics.queued(self.memory.queue.push(socket, peer, max_len, write))
+    }
+
+    #[inline]
+    pub(crate) fn room_along(&self, socket: u8, peer: &SocketAddr) -> usize {
+        self.memory.queue.room_along(socket, peer)
     }
 
     pub(crate) fn wake(&mut self, eventfd: RawFd) {

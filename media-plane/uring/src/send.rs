@@ -161,6 +161,12 @@ impl Queue {
         Ok(())
     }
 
+    /// Bytes that a datagram may have to join the open message; 0 if there is none to this peer.
+    #[inline]
+    pub(crate) fn room_along(&self, socket: u8, peer: &SocketAddr) -> usize {
+        if self.may_join(socket, peer) { usize::from(self.message(self.tail).segment) } else { 0 }
+    }
+
     /// Whether what is ready should go to the kernel before a datagram of `max_len` bytes to `peer` is pushed: there is
     /// a wave of it, or no room.
     #[inline]

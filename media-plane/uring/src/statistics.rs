@@ -1,5 +1,7 @@
 //! What an `Io` counts: plain numbers that only rise.
 
+use crate::options::SendFull;
+
 /// Counters of one `Io` since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -39,4 +41,19 @@ pub struct Statistics {
     pub woken: u64,
     /// System calls made to submit, to wait, to send or to receive.
     pub system_calls: u64,
+}
+
+impl Statistics {
+    /// A datagram to a peer that its socket cannot reach.
+    pub(crate) fn unreachable(&mut self) {
+        self.send_errors += 1;
+        self.segments_lost += 1;
+    }
+
+    /// What became of a datagram that was to be queued.
+    #[inline]
+    pub(crate) fn queued(&mut self, result: Result<(), SendFull>) -> Result<(), SendFull> {
+        self.send_full += u64::from(result.is_err());
+        result
+    }
 }

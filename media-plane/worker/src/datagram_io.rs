@@ -15,6 +15,9 @@ pub trait DatagramIo {
     fn recycle(&mut self);
     /// Queue one datagram of at most `max_len` bytes; `write` says how many it used, 0 for none. False: no room.
     fn send(&mut self, path: Path, max_len: usize, write: impl FnOnce(&mut [u8]) -> usize) -> bool;
+    /// Bytes that a datagram to `path` may have to go along with the one queued last, in the same message; 0: it would
+    /// be sent on its own.
+    fn room_along(&self, path: Path) -> usize;
     /// Wake the thread that sleeps on this eventfd, with the next submission.
     fn wake(&mut self, eventfd: RawFd);
 }
@@ -34,6 +37,11 @@ impl DatagramIo for uring::Io {
 
     fn send(&mut self, path: Path, max_len: usize, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
         uring::Io::send(self, path.socket, path.peer, max_len, write).is_ok()
+    }
+
+    #[inline]
+    fn room_along(&self, path: Path) -> usize {
+        uring::Io::room_along(self, path.socket, &path.peer)
     }
 
     fn wake(&mut self, eventfd: RawFd) {

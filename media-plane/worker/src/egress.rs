@@ -6,7 +6,7 @@ use contract::limits::DATAGRAM_BYTES_MAX;
 use contract::session::Media;
 use contract::{Metric, Timestamp};
 use mesh::arena::{Arena, Slot};
-use transport::{Outgoing, Path, Repair};
+use transport::{Outgoing, Path, Record, Repair};
 
 use crate::address_table::Route;
 use crate::datagram_io::DatagramIo;
@@ -14,6 +14,7 @@ use crate::fanout::Published;
 use crate::grouping::{Grouping, OFFERS_MAX, Offer, Placed};
 use crate::packet_parts::PacketParts;
 use crate::redundancy::{RED_BYTES_MAX, RecentAudio};
+use crate::room::Room;
 use crate::seat::Seat;
 use crate::statistics::Statistics;
 use crate::worker::{Worker, seat_mut};
@@ -186,34 +187,58 @@ impl Worker {
         let Some(seat) = seat_mut(seats, route.seat, route.endpoint) else { return };
         let Some(path) = seat.transport.selected() else { return };
         let Some(record) = seat.transport.nacked(ssrc, sequence, now) else { return };
-        let token = Token::unpack(record.token);
-        let cached = rooms[seat.room as usize]
-            .as_deref_mut()
-            .and_then(|room| room.cache(conference::SourceIndex(token.source)))
-            .and_then(|cache| cache.get(token.encoding, token.sequence, now));
-        let Some(cached) = cached else {
-            statistics.count(Metric::RetransmissionsMissed);
-            return;
-        };
-        let bytes = arena.bytes(cached.slot);
-        let repair = Repair {
-            payload: cached.parts.payload(bytes),
-            structure: None,
-            audio_level: cached.parts.audio_level,
-            video_orientation: cached.parts.video_orientation,
-            dependency_descriptor: cached.parts.descriptor(bytes),
-            mid: None,
-        };
-        let mut len = 0;
-        let queued = io.send(path, DATAGRAM_BYTES_MAX, |out| {
-            len = seat.transport.seal_rtx(&record, &repair, now, out).map_or(0, |sealed| sealed.len);
-            len
-        });
-        if queued && len > 0 {
-            statistics.count(Metric::PacketsRetransmitted);
-            statistics.count(Metric::PacketsForwarded);
+        let room = rooms[seat.room as usize].as_deref_mut();
+        match resend(seat, room, arena, &record, path, now, io) {
+            Resent::Gone => statistics.count(Metric::RetransmissionsMissed),
+            Resent::Refused => {}
+            Resent::Sent(_) => {
+                statistics.count(Metric::PacketsRetransmitted);
+                statistics.count(Metric::PacketsForwarded);
+            }
         }
     }
+}
+
+/// What became of a packet that was to be sent again.
+pub(crate) enum Resent {
+    /// Its plaintext is not kept any more.
+    Gone,
+    /// The transport would not seal it, or the network had no room.
+    Refused,
+    /// So many bytes.
+    Sent(usize),
+}
+
+/// Send the packet of `record` again, on the RTX stream where there is one: for a NACK, or as a part of a probe.
+pub(crate) fn resend(
+    seat: &mut Seat,
+    room: Option<&mut Room>,
+    arena: &Arena,
+    record: &Record,
+    path: Path,
+    now: Timestamp,
+    io: &mut impl DatagramIo,
+) -> Resent {
+    let token = Token::unpack(record.token);
+    let cached = room
+        .and_then(|room| room.cache(conference::SourceIndex(token.source)))
+        .and_then(|cache| cache.get(token.encoding, token.sequence, now));
+    let Some(cached) = cached else { return Resent::Gone };
+    let bytes = arena.bytes(cached.slot);
+    let repair = Repair {
+        payload: cached.parts.payload(bytes),
+        structure: None,
+        audio_level: cached.parts.audio_level,
+        video_orientation: cached.parts.video_orientation,
+        dependency_descriptor: cached.parts.descriptor(bytes),
+        mid: None,
+    };
+    let mut len = 0;
+    let queued = io.send(path, DATAGRAM_BYTES_MAX, |out| {
+        len = seat.transport.seal_rtx(record, &repair, now, out).map_or(0, |sealed| sealed.len);
+        len
+    });
+    if queued && len > 0 { Resent::Sent(len) } else { Resent::Refused }
 }
 
 /// Where a sent packet is found again: what the transport's record carries.

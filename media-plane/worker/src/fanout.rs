@@ -4,7 +4,7 @@ use conference::{MediaPacket, ReceiverIndex, SourceIndex};
 use contract::{Metric, Timestamp};
 use mesh::arena::Slot;
 
-use crate::datagram_io::DatagramIo;
+use crate::datagram_io::{DatagramIo, Mail};
 use crate::egress::Exit;
 use crate::kept_order::KeptAt;
 use crate::mesh_message::MeshKind;
@@ -219,6 +219,9 @@ impl Worker {
         }
         exit.send();
         let stream_missing = exit.failed;
+        if seat.transport.goes_along(now) {
+            seat.transport.send_along(path, io.room_along(path), now, &mut Mail(io));
+        }
         self.deadlines.set(seat.index, seat.transport.poll_timeout());
         if stream_missing {
             // The conference has a stream to announce, or the transport is out of room for one.

@@ -2,10 +2,9 @@
 
 use contract::limits::DATAGRAM_BYTES_MAX;
 use contract::{EndpointId, Metric, Timestamp};
-use transport::Repair;
 
 use crate::datagram_io::DatagramIo;
-use crate::egress::Token;
+use crate::egress::{Resent, resend};
 use crate::worker::{Worker, seat_mut};
 
 impl Worker {
@@ -71,25 +70,11 @@ impl Worker {
         let seat = seats.get_mut(number as usize)?.as_deref_mut()?;
         let path = seat.transport.selected()?;
         let record = seat.transport.probe_record()?;
-        let token = Token::unpack(record.token);
-        let room = rooms.get_mut(seat.room as usize)?.as_deref_mut()?;
-        let cache = room.cache(conference::SourceIndex(token.source))?;
-        let cached = cache.get(token.encoding, token.sequence, now)?;
-        let bytes = arena.bytes(cached.slot);
-        let repair = Repair {
-            payload: cached.parts.payload(bytes),
-            structure: None,
-            audio_level: cached.parts.audio_level,
-            video_orientation: cached.parts.video_orientation,
-            dependency_descriptor: cached.parts.descriptor(bytes),
-            mid: None,
-        };
-        let mut len = 0;
-        let queued = io.send(path, DATAGRAM_BYTES_MAX, |out| {
-            len = seat.transport.seal_rtx(&record, &repair, now, out).map_or(0, |sealed| sealed.len);
-            len
-        });
-        (queued && len > 0).then_some(len)
+        let room = rooms.get_mut(seat.room as usize)?.as_deref_mut();
+        match resend(seat, room, arena, &record, path, now, io) {
+            Resent::Sent(len) => Some(len),
+            Resent::Gone | Resent::Refused => None,
+        }
     }
 
     fn send_padding(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) -> Option<usize> {

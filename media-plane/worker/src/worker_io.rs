@@ -85,6 +85,12 @@ impl DatagramIo for WorkerIo {
         self.udp.send(path.socket, path.peer, max_len, write).is_ok()
     }
 
+    #[inline]
+    fn room_along(&self, path: Path) -> usize {
+        // Records on a connection share segments anyway.
+        if is_tcp(path.socket) { usize::MAX } else { self.udp.room_along(path.socket, &path.peer) }
+    }
+
     fn wake(&mut self, eventfd: RawFd) {
         self.udp.wake(eventfd);
     }

@@ -221,6 +221,10 @@ impl DatagramIo for Wasteful {
         false
     }
 
+    fn room_along(&self, _path: transport::Path) -> usize {
+        0
+    }
+
     fn wake(&mut self, _eventfd: RawFd) {}
 }
 
