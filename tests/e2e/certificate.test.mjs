@@ -21,6 +21,7 @@ test('a certificate is changed under B2: nothing is lost, everybody stays, old c
     const run = await load('--url', `https://localhost:${port}`, '--profile', 'B2', '--rooms', String(ROOMS), '--seconds', String(SECONDS_MAX), '--join-rate', '30');
     const everybody = async () => (await server.stats()).participants === 5 * ROOMS;
     await until('all are in', everybody);
+    await until('all have media', async () => (await server.metric('sluice_dtls_reached')) === 5 * ROOMS);
     // The generator's warm-up is over, so every packet from here on is in its figures.
     await pause(3_500);
     assert.equal(await shown(port), 'first');
@@ -123,9 +124,9 @@ async function slow(port, begin, n, tls = false) {
   return Date.now() - began;
 }
 
-/** Waits until `happened`, for fifteen seconds at most. */
+/** Waits until `happened`, for twenty seconds at most. */
 async function until(what, happened) {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 20_000;
   while (!(await happened())) {
     assert.ok(Date.now() < deadline, `not in time: ${what}`);
     await pause(200);
