@@ -22,7 +22,7 @@ const EXPLAINED = [
   ['speaker statistics', /^[-+] *<(message from="speakerstats|json-message [^>]*>\{"type":"speakerstats")/],
   ['polls', /^[-+] *<json-message [^>]*>\{("answers"|"command":"old-polls")/],
   ['start muted after AV moderation', /^\+ *<message from="metadata/, /turns (AV moderation on|it off)/],
-  ['white lists', /^[-+] *<json-message [^>]*"whitelists"/],
+  ['white lists', /^[-+] *<json-message .*"whitelists"/],
   ['breakout rooms', /^[-+] *<json-message [^>]*>\{"event":"features\/breakout-rooms\/update"/],
   ['affiliations beside the main room', /^[-+] *<item affiliation="(member|none)"/],
   ['a join from within', /^\+ *<(presence from="\{room\}\/\{Bob.nick\}"|iq from="\{room\}\/focus"|status code="100")/, /^Bob joins again/],
@@ -30,7 +30,7 @@ const EXPLAINED = [
   ['the asked stanza in an error', /^- *<x xmlns="http:\/\/jabber.org\/protocol\/muc">/],
   ['from client to client', /^[-+] *<(iq|message) (from="\{(Ann|Bob)\}" id="own-\d+" to=|from="\{room\}\/\{Ann.nick\}" id="(\{id\}|own-\d+)" to="\{Bob\}" type="get")/, /real address|between the two/],
   ['presence to nobody', /^- *<presence from="\{Ann\}" xmlns/, /^presence to nobody/],
-  ['requests that are left unanswered', /^\+ *<iq from="focus/, /^a conference request|unknown action/],
+  ['requests that are left unanswered', /^\+ *<iq from="(focus|\{room\}\/focus)/, /^a conference request|unknown action/],
   ['who is listed', /^- *<item affiliation="owner" jid="focus@/, /lists the members/],
   ['login', /^[-+] *<iq from="focus/, /^a log(out|in)/],
   ['end of a lobby guest', /^\+ *<iq from="\{name\}@lobby/, /turns Dan away/],
@@ -48,4 +48,4 @@ export function unexplained(step, lines, used) {
 }
 
 /** Steps in which several services speak at once: theirs send the occupants of a room in the order of a hash table. */
-export const explainedOrder = (step) => / (comes|joins|comes back|joins again)|right one|lobby|leaves the lobby/.test(step);
+export const explainedOrder = (step) => / (comes|joins|comes back|joins again)|right one|lobby|ICE has failed/.test(step);
