@@ -113,9 +113,13 @@ pub fn compare(
                     break;
                 }
                 let outcome = once(server, shape, settings);
+                // Of a run that was cut short there is nothing to say.
+                if outcome.as_ref().is_ok_and(|outcome| outcome.partial) {
+                    break;
+                }
                 progress.say(&line(shape, server, round, &outcome));
                 match outcome {
-                    Ok(outcome) if round > 0 && !outcome.partial => row.rounds.push(figures(&outcome)),
+                    Ok(outcome) if round > 0 => row.rounds.push(figures(&outcome)),
                     Err(error) if round > 0 => row.failures.push(error.0),
                     _ => {}
                 }
@@ -191,12 +195,12 @@ impl Row {
         let real = |of: fn(&Figures) -> f64| {
             let mut values: Vec<f64> = self.rounds.iter().map(of).collect();
             values.sort_unstable_by(f64::total_cmp);
-            values[values.len() / 2]
+            f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
         };
         let whole = |of: &dyn Fn(&Figures) -> u64| {
             let mut values: Vec<u64> = self.rounds.iter().map(of).collect();
             values.sort_unstable();
-            values[values.len() / 2]
+            u64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
         };
         Some(Figures {
             forwarded_per_cpu_second: real(|round| round.forwarded_per_cpu_second),
@@ -343,11 +347,13 @@ mod tests {
 
     #[test]
     fn the_round_in_the_middle_counts_and_losses_add_up() {
-        let row = row("jvb", &[9e3, 1e3, 4e3]);
-        let median = row.median().unwrap();
+        let three = row("jvb", &[9e3, 1e3, 4e3]);
+        let median = three.median().unwrap();
         assert_eq!((median.forwarded_per_cpu_second, median.lost), (4e3, 3));
-        let json = row.json();
+        let json = three.json();
         assert_eq!(json["forwarded_packets_per_cpu_second"], 4e3);
+        let two = row("jvb", &[1e3, 3e3]).median().unwrap();
+        assert_eq!(two.forwarded_per_cpu_second, 2e3);
         assert_eq!((&json["delay_us"]["p999"], &json["lost"]), (&json!(0), &json!(3)));
     }
 

@@ -346,7 +346,7 @@ mod tests {
             (System::Janus, ["no-such-janus", "Debian's package"]),
             (System::LiveKit, ["/nowhere/livekit-server", "LIVEKIT=PROGRAM"]),
         ] {
-            let said = system.missing(&programs).expect(system.name());
+            let said = system.missing(&programs).unwrap_or_else(|| panic!("{}", system.name()));
             assert!(parts.iter().all(|part| said.contains(part)), "{said}");
         }
         let programs = Programs { jvb: Some("/nowhere".into()), ..programs };
