@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { after, before, test } from 'node:test';
 import { Participant, launch, pause } from './browser.mjs';
 import { Server } from './server.mjs';
@@ -21,10 +22,11 @@ after(async () => {
 });
 
 /**
+ * Strangers have machines of their own: here the generator takes what the browsers leave of the cores.
  * Sends `rate` datagrams a second that `make` gives, from `ports` sockets, for a while; bytes out and bytes that came back.
- * The rate is held: the browsers under test share these cores, and would else lose to the generator, whatever the server does.
  */
 async function flood(port, ports, rate, make) {
+  setPriority(constants.priority.PRIORITY_LOW);
   const sockets = [];
   let sent = 0, bytesOut = 0, bytesBack = 0;
   for (let n = 0; n < ports; n++) {
@@ -65,8 +67,8 @@ test('a call goes on under junk and forged checks from strangers', { timeout: 12
   let ufrag;
   const offered = ({ payload }) => (ufrag ??= /action=.session-initiate.*?ufrag=.([^'"]+)/s.exec(payload)?.[1]);
   const prepare = (page) => page.on('websocket', (socket) => socket.on('framereceived', offered));
-  const bob = await Participant.join(browser, server, 'storm', 'Bob', { prepare });
-  await ann.sees(1);
+  // One camera: two browsers that encode three layers each leave nothing of two cores to a generator.
+  const bob = await Participant.join(browser, server, 'storm', 'Bob', { prepare, query: '&video=0' });
   await bob.sees(1);
   const junk = Array.from({ length: 64 }, () => randomBytes(200));
   const kinds = {
@@ -87,7 +89,7 @@ test('a call goes on under junk and forged checks from strangers', { timeout: 12
     console.log(`${kind}: ${Math.round(sent / SECONDS)} datagrams/s, ${bytesBack} bytes back for ${bytesOut}; ` +
       `${(decoded / (SECONDS + 0.5)).toFixed(1)} frames/s meanwhile, ${lost} of ${packets} packets lost`);
     assert.ok(bytesBack <= bytesOut / 100, `${kind}: an amplifier: ${bytesBack} of ${bytesOut}`);
-    assert.ok(decoded / SECONDS > 12, `${kind}: ${decoded} frames in ${SECONDS} s`);
+    assert.ok(decoded / SECONDS > 15, `${kind}: ${decoded} frames in ${SECONDS} s`);
     assert.ok(lost <= packets / 50, `${kind}: ${lost} of ${packets} packets lost`);
   }
   assert.ok(ufrag, 'the offer names no ufrag');
@@ -95,6 +97,6 @@ test('a call goes on under junk and forged checks from strangers', { timeout: 12
   assert.ok(debug.workers.every((worker) => worker.statistics.accounting_balanced), 'a datagram vanished');
   assert.ok((await server.metric('sluice_worker_drops_total')) > 1_000);
   const cleo = await Participant.join(browser, server, 'storm', 'Cleo');
-  await cleo.sees(2);
+  await cleo.sees(1);
   for (const person of [ann, bob, cleo]) await person.leave();
 });

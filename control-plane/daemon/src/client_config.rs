@@ -78,6 +78,7 @@ fn own_options(config: &Config, domains: &Domains) -> Map<String, Value> {
         "p2p": { "enabled": true, "stunServers": [] },
         "flags": { "ssrcRewritingEnabled": true },
         "enableIceRestart": true,
+        "enableOpusRed": true,
         "channelLastN": -1,
         "enableWelcomePage": true,
         "prejoinConfig": { "enabled": true },

@@ -32,8 +32,11 @@ fn lost_audio_is_repeated_and_lost_video_sent_again() {
 
 #[test]
 fn a_link_that_hardly_carries_a_voice_and_the_smallest_picture_carries_both() {
-    let (frozen, lost) = plans::slow_link(1, 200);
-    assert!(frozen <= 5.0 && lost <= 1.0, "{frozen}% frozen, {lost}% of the voice lost");
+    // Whether one minute has a freeze is chance: the meeting itself is not the same each time (docs/open-points.md).
+    let mut minutes: Vec<(f64, f64)> = (1..=5).map(|seed| plans::slow_link(seed, 200)).collect();
+    minutes.sort_by(|one, two| one.0.total_cmp(&two.0));
+    let (frozen, lost) = minutes[minutes.len() / 2];
+    assert!(frozen <= 2.0 && lost <= 0.5, "% frozen, % of the voice lost: {minutes:?}");
 }
 
 #[test]

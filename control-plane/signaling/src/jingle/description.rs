@@ -79,7 +79,7 @@ pub struct CodecConfig {
     pub h264: bool,
     /// VP9, 101 with RTX 97.
     pub vp9: bool,
-    /// RED for Opus, 112.
+    /// RED for Opus, 112: for receivers that lose packets, to whom the bridge adds it.
     pub opus_red: bool,
     /// Transport-wide congestion control, extension 5.
     pub transport_cc: bool,
@@ -100,7 +100,7 @@ impl Default for CodecConfig {
             vp8: true,
             h264: true,
             vp9: true,
-            opus_red: false,
+            opus_red: true,
             transport_cc: true,
             remb: false,
             absolute_send_time: true,
@@ -240,23 +240,20 @@ fn audio(features: &Features, config: &CodecConfig) -> Description {
     if transport_cc {
         extensions.push(HeaderExtension::new(5, TRANSPORT_CC));
     }
-    let mut payload_types = Vec::new();
+    let mut opus =
+        PayloadType::new(111, "opus", 48_000).parameter("minptime", "10").parameter("useinbandfec", "1");
+    opus.channels = Some(2);
+    if transport_cc {
+        opus = opus.feedback("transport-cc", None);
+    }
+    let mut payload_types = vec![opus];
     if red {
+        // Behind Opus, or clients would send it too: twice the upload, whether anybody loses packets or not.
         let mut payload_type = PayloadType::new(112, "red", 48_000);
         payload_type.channels = Some(2);
         payload_type.parameters.push(Parameter { name: None, value: Text::Borrowed("111/111") });
         payload_types.push(payload_type);
     }
-    let mut opus = PayloadType::new(111, "opus", 48_000).parameter("minptime", "10");
-    opus.channels = Some(2);
-    if !red {
-        // Redundant packets make in-band FEC superfluous.
-        opus = opus.parameter("useinbandfec", "1");
-    }
-    if transport_cc {
-        opus = opus.feedback("transport-cc", None);
-    }
-    payload_types.push(opus);
     payload_types.push(PayloadType::new(126, "telephone-event", 8_000));
     Description { media: Media::Audio, payload_types, extensions, allow_mixed: true }
 }
@@ -324,7 +321,10 @@ mod tests {
     #[test]
     fn the_default_offer_lists_the_known_numbers() {
         let config = CodecConfig::default();
-        assert_eq!(ids(&Description::offer(Media::Audio, &web(), &config)), (vec![111, 126], vec![1, 10, 5]));
+        assert_eq!(
+            ids(&Description::offer(Media::Audio, &web(), &config)),
+            (vec![111, 112, 126], vec![1, 10, 5])
+        );
         assert_eq!(
             ids(&Description::offer(Media::Video, &web(), &config)),
             (vec![41, 100, 107, 101, 42, 96, 97, 99], vec![11, 10, 3, 5])
@@ -349,18 +349,24 @@ mod tests {
     }
 
     #[test]
-    fn red_goes_before_opus_and_replaces_its_forward_error_correction() {
-        let config = CodecConfig { opus_red: true, ..CodecConfig::default() };
+    fn red_stands_behind_opus_and_only_for_those_who_know_it() {
+        let config = CodecConfig::default();
         let offer = Description::offer(Media::Audio, &web(), &config);
-        assert_eq!(ids(&offer).0, [112, 111, 126]);
+        assert_eq!(ids(&offer).0, [111, 112, 126]);
         let text = offer.to_element().to_string();
         assert!(text.contains("<parameter value='111/111'/>"), "{text}");
-        assert!(!text.contains("useinbandfec"), "{text}");
+        let others = [
+            Description::offer(Media::Audio, &Features { opus_red: false, ..web() }, &config),
+            Description::offer(Media::Audio, &web(), &CodecConfig { opus_red: false, ..config }),
+        ];
+        others.iter().for_each(|offer| assert_eq!(ids(offer).0, [111, 126]));
     }
 
     #[test]
     fn an_audio_description_is_written_as_clients_expect_it() {
-        let text = Description::offer(Media::Audio, &web(), &CodecConfig::default()).to_element().to_string();
+        let features = Features { opus_red: false, ..web() };
+        let text =
+            Description::offer(Media::Audio, &features, &CodecConfig::default()).to_element().to_string();
         let expected = "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio' maxptime='60'>\
             <payload-type id='111' name='opus' clockrate='48000' channels='2'>\
             <parameter name='minptime' value='10'/><parameter name='useinbandfec' value='1'/>\

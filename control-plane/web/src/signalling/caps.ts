@@ -12,6 +12,7 @@ const FEATURES = [
   'http://jitsi.org/receive-multiple-video-streams',
   'http://jitsi.org/source-name',
   'http://jitsi.org/ssrc-rewriting-1',
+  'http://jitsi.org/opus-red',
   'http://jitsi.org/tcc',
   'http://jitsi.org/remb',
   'urn:ietf:rfc:4588',
@@ -28,7 +29,14 @@ const FEATURES = [
 
 /** Our features; without SSRC rewriting the focus signals every source itself. */
 export function features(ssrcRewriting: boolean): string[] {
-  return FEATURES.filter((feature) => ssrcRewriting || feature !== 'http://jitsi.org/ssrc-rewriting-1').sort();
+  const absent = [...(ssrcRewriting ? [] : ['http://jitsi.org/ssrc-rewriting-1']), ...(playsRedundantAudio() ? [] : ['http://jitsi.org/opus-red'])];
+  return FEATURES.filter((feature) => !absent.includes(feature)).sort();
+}
+
+/** RFC 2198, which not every browser knows. */
+function playsRedundantAudio(): boolean {
+  const capabilities = globalThis.RTCRtpReceiver?.getCapabilities?.('audio');
+  return capabilities?.codecs.some((codec) => codec.mimeType.toLowerCase() === 'audio/red') ?? false;
 }
 
 /** The string that XEP-0115 §5.1 hashes. */
