@@ -97,6 +97,6 @@ test('a call goes on under junk and forged checks from strangers', { timeout: 12
   assert.ok(debug.workers.every((worker) => worker.statistics.accounting_balanced), 'a datagram vanished');
   assert.ok((await server.metric('sluice_worker_drops_total')) > 1_000);
   const cleo = await Participant.join(browser, server, 'storm', 'Cleo');
-  await cleo.sees(1);
+  await cleo.until('seeing Ann', (state) => state.tiles.some((tile) => tile.frames > 10));
   for (const person of [ann, bob, cleo]) await person.leave();
 });
