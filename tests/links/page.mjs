@@ -55,6 +55,11 @@ function alter({ camera, codec, layers, repair }) {
     const size = { width: { ideal: camera.width }, height: { ideal: camera.height }, frameRate: { ideal: camera.fps, max: camera.fps } };
     navigator.mediaDevices.getUserMedia = (wanted) => open(wanted.video ? { ...wanted, video: { ...wanted.video, ...size } } : wanted);
   }
+  if (!repair) {
+    // What the page does not say it plays is not sent to it: redundancy taken from the offer alone would come all the same.
+    const told = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
+    RTCRtpReceiver.getCapabilities = (kind) => ({ ...told(kind), codecs: told(kind).codecs.filter(({ mimeType }) => !/\/red$/i.test(mimeType)) });
+  }
   window.connections = [];
   const Original = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Original {
