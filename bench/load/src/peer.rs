@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use contract::Timestamp;
-use contract::session::{ExtensionIds, Media, PayloadTypes, SrtpKeys};
+use contract::session::{Codec, ExtensionIds, Media, PayloadTypes, SrtpKeys};
 use tokio::sync::mpsc;
 
 use crate::camera::Camera;
@@ -369,4 +369,17 @@ fn send_streams(plan: &EndpointPlan, place: u32) -> SendStreams {
     let audio = plan.audio.map(|_| take());
     let count = plan.video.as_ref().map_or(0, Camera::stream_count);
     SendStreams { audio, video: (0..count).map(|_| (take(), take())).collect() }
+}
+
+/// Encoding name in SDP, Jingle and colibri2 (RFC 8866 §6.6).
+pub(crate) fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Red => "red",
+        Codec::TelephoneEvent => "telephone-event",
+        Codec::Vp8 => "VP8",
+        Codec::Vp9 => "VP9",
+        Codec::H264 => "H264",
+        Codec::Av1 => "AV1",
+    }
 }

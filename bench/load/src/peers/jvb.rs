@@ -12,8 +12,8 @@ use contract::session::Media;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, mpsc};
 
-use super::{AUDIO_LEVEL, TRANSPORT_CC, codec_name, extensions, payload_types, web};
-use crate::peer::{Event, Link, Peer, PeerError, Remote, RemoteSource, Seat, Stay};
+use super::{AUDIO_LEVEL, TRANSPORT_CC, extensions, payload_types, web};
+use crate::peer::{Event, Link, Peer, PeerError, Remote, RemoteSource, Seat, Stay, codec_name};
 
 /// A bridge by the address of its private HTTP server.
 pub struct Jvb {

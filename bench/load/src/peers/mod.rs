@@ -67,17 +67,5 @@ fn extensions() -> ExtensionIds {
     ExtensionIds { audio_level: Some(1), transport_cc: Some(5), ..ExtensionIds::default() }
 }
 
-fn codec_name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Opus => "opus",
-        Codec::Red => "red",
-        Codec::TelephoneEvent => "telephone-event",
-        Codec::Vp8 => "VP8",
-        Codec::Vp9 => "VP9",
-        Codec::H264 => "H264",
-        Codec::Av1 => "AV1",
-    }
-}
-
 const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";

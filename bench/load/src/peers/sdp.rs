@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use contract::session::Media;
 
-use super::{AUDIO_LEVEL, TRANSPORT_CC, codec_name, extensions, payload_types};
-use crate::peer::{Link, Local, PeerError, Remote, Seat};
+use super::{AUDIO_LEVEL, TRANSPORT_CC, extensions, payload_types};
+use crate::peer::{Link, Local, PeerError, Remote, Seat, codec_name};
 
 /// A description, section by section.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use contract::session::{Codec, ExtensionIds, Media, PayloadType, PayloadTypes};
 use serde_json::Value;
 use xmpp::Element;
 
-use crate::peer::{PeerError, RemoteSource, Seat};
+use crate::peer::{PeerError, RemoteSource, Seat, codec_name};
 
 pub(super) const JINGLE: &str = "urn:xmpp:jingle:1";
 const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
@@ -241,18 +241,6 @@ fn own_sources(seat: &Seat, id: &str, media: Media) -> String {
         written += &group("FID", &[*ssrc, *rtx]);
     }
     written
-}
-
-fn codec_name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Opus => "opus",
-        Codec::Red => "red",
-        Codec::TelephoneEvent => "telephone-event",
-        Codec::Vp8 => "VP8",
-        Codec::Vp9 => "VP9",
-        Codec::H264 => "H264",
-        Codec::Av1 => "AV1",
-    }
 }
 
 #[cfg(test)]
