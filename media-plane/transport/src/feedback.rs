@@ -82,6 +82,7 @@ impl Transport {
         };
         if let Some(stream) = self.receive.iter_mut().find(media) {
             stream.key_frame_wanted = true;
+            self.requests_due = self.requests_due.min(now);
             self.rtcp_due = self.rtcp_due.min(now);
         }
     }
@@ -124,19 +125,31 @@ impl Transport {
 
     /// Whether one datagram did not hold all that is due.
     fn has_more(&self, now: Timestamp) -> bool {
-        let requests = self.receive.iter().any(|stream| {
-            stream.key_frame_wanted || stream.holes.as_ref().is_some_and(|holes| holes.due() <= now)
-        });
+        let requests = now >= self.requests_due
+            && self.receive.iter().any(|stream| {
+                stream.key_frame_wanted || stream.holes.as_ref().is_some_and(|holes| holes.due() <= now)
+            });
         requests || self.reporter.reports_from.is_some() || now >= self.arrivals.along()
     }
 
     fn schedule_rtcp(&mut self, now: Timestamp) {
-        let holes = self.receive.iter().filter_map(|stream| stream.holes.as_ref()).map(|holes| holes.due());
-        let holes = holes.min().unwrap_or(Timestamp::NEVER);
-        let unsent =
-            self.reporter.reports_from.is_some() || self.receive.iter().any(|stream| stream.key_frame_wanted);
+        self.schedule_requests(now);
+        let unsent = self.reporter.reports_from.is_some();
         let unsent = if unsent { now + RETRY_INTERVAL } else { Timestamp::NEVER };
-        self.rtcp_due = self.reporter.next_report.min(holes).min(unsent).min(self.arrivals.due());
+        let due = self.reporter.next_report.min(self.requests_due).min(unsent);
+        self.rtcp_due = due.min(self.arrivals.due());
+    }
+
+    /// Look through all streams for what is to be asked for next, but only once the time has come that was known: they are
+    /// many, and seldom in the cache.
+    fn schedule_requests(&mut self, now: Timestamp) {
+        if now < self.requests_due {
+            return;
+        }
+        let holes = self.receive.iter().filter_map(|stream| stream.holes.as_ref()).map(|holes| holes.due());
+        let unsent = self.receive.iter().any(|stream| stream.key_frame_wanted);
+        let unsent = if unsent { now + RETRY_INTERVAL } else { Timestamp::NEVER };
+        self.requests_due = holes.min().unwrap_or(Timestamp::NEVER).min(unsent);
     }
 
     /// One protected compound of what is due; its length, 0 if nothing is.
@@ -265,6 +278,9 @@ impl Transport {
     fn add_requests(&mut self, compound: &mut Compound<'_>, now: Timestamp) -> bool {
         let (sender, message) = (self.reporter.sender, self.reporter.key_frame_message);
         let mut added = false;
+        if now < self.requests_due {
+            return added;
+        }
         for stream in &mut self.receive {
             if compound.room() < NACK_BYTES {
                 break;

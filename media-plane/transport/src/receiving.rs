@@ -9,7 +9,7 @@ use crate::srtp::{Verdict, estimate};
 use crate::transport::Transport;
 
 /// Streams received at a time; more than an endpoint may signal, for relays.
-const RECEIVE_STREAMS_MAX: usize = 64;
+pub(crate) const RECEIVE_STREAMS_MAX: usize = 64;
 /// Bytes of an original sequence number (RFC 4588 §4).
 const OSN_BYTES: usize = wire::rtx::HEADER_LEN;
 const PADDING_FLAG: u8 = 0x20;
@@ -25,6 +25,8 @@ impl Transport {
             known.describe(stream);
             core::mem::swap(known, stream);
         }
+        self.requests_due = Timestamp::ZERO;
+        self.receive_ssrcs = streams.iter().map(|stream| stream.ssrc()).take(RECEIVE_STREAMS_MAX).collect();
         core::mem::replace(&mut self.receive, streams)
     }
 
@@ -83,7 +85,7 @@ impl Transport {
     }
 
     fn receive_position(&self, ssrc: u32) -> Option<usize> {
-        self.receive.iter().take(RECEIVE_STREAMS_MAX).position(|stream| stream.ssrc() == ssrc)
+        self.receive_ssrcs.iter().position(|&known| known == ssrc)
     }
 
     /// Note the transport-wide number for feedback.
@@ -122,7 +124,8 @@ impl Transport {
         stream.delivered.mark(extended_sequence);
         if let Some(holes) = &mut stream.holes {
             holes.arrived(extended_sequence, now);
-            self.rtcp_due = self.rtcp_due.min(holes.due());
+            self.requests_due = self.requests_due.min(holes.due());
+            self.rtcp_due = self.rtcp_due.min(self.requests_due);
         }
         let ssrc = stream.ssrc();
         let marker = prefix.marker();

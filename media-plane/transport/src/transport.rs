@@ -1,6 +1,7 @@
 //! The state machine itself: what it holds, and its life. The packet paths are in `receiving`, `sending`, `rtcp_in` and
 //! `feedback`.
 
+use arrayvec::ArrayVec;
 use bandwidth::Estimator;
 use contract::session::{Candidate, ExtensionIds};
 use contract::{DropReason, Timestamp};
@@ -12,6 +13,7 @@ use crate::path::{Outbox, Path};
 use crate::payload_types::PayloadTypeMap;
 use crate::rate::RateGate;
 use crate::receive_stream::{PaddingOnly, ReceiveStream, StreamKind};
+use crate::receiving::RECEIVE_STREAMS_MAX;
 use crate::retransmission::Budget;
 use crate::rtcp_in::RtcpReplay;
 use crate::send_stream::SendStream;
@@ -28,6 +30,8 @@ pub struct Transport {
     pub(crate) payload_types: PayloadTypeMap,
 
     pub(crate) receive: Vec<Box<ReceiveStream>>,
+    /// Their SSRCs in the same order: the streams themselves are not looked at in search of one.
+    pub(crate) receive_ssrcs: ArrayVec<u32, RECEIVE_STREAMS_MAX>,
     pub(crate) rate: RateGate,
     pub(crate) arrivals: Arrivals,
     pub(crate) padding_only: Option<PaddingOnly>,
@@ -46,6 +50,8 @@ pub struct Transport {
 
     pub(crate) reporter: Reporter,
     pub(crate) rtcp_due: Timestamp,
+    /// No stream has anything to ask for before.
+    pub(crate) requests_due: Timestamp,
     /// Smoothed, of report blocks.
     pub(crate) report_round_trip_us: Option<u32>,
     /// The counters only.
@@ -64,6 +70,7 @@ impl Transport {
             extensions: config.extensions,
             payload_types: PayloadTypeMap::new(&config.payload_types),
             receive: Vec::new(),
+            receive_ssrcs: ArrayVec::new(),
             rate: RateGate::new(config.rate_limit, now),
             arrivals: Arrivals::new(),
             padding_only: None,
@@ -77,6 +84,7 @@ impl Transport {
             probe_turn: 0,
             reporter: Reporter::new(config, now),
             rtcp_due: now,
+            requests_due: Timestamp::NEVER,
             report_round_trip_us: None,
             statistics: Statistics::default(),
         })
