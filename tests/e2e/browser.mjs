@@ -35,8 +35,8 @@ const NETWORK_CHANGED = 'net::ERR_NETWORK_CHANGED';
 
 export class Participant {
   /** Opens a page in the room and waits until it has joined. `query` goes into the address, `prepare` gets the page before it loads. */
-  static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url, prepare } = {}) {
-    const context = await browser.newContext({ viewport, permissions: ['camera', 'microphone'], ignoreHTTPSErrors: true });
+  static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url, permissions = ['camera', 'microphone'], prepare } = {}) {
+    const context = await browser.newContext({ viewport, permissions, ignoreHTTPSErrors: true });
     const page = await context.newPage();
     const participant = new Participant(page, name);
     await prepare?.(page);

@@ -34,6 +34,8 @@ impl Certificate {
             .max_queue_rx(128)
             .require_client_certificate(true)
             .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .flight_start_rto(FLIGHT_START_RTO)
+            .flight_retries(FLIGHT_RETRIES)
             .build()
             .map_err(|error| error.to_string())?;
         Ok(Certificate { certificate, config: Arc::new(config) })
@@ -346,6 +348,10 @@ fn split_keys(material: &[u8], profile: dimpl::SrtpProfile, client: bool) -> Opt
 /// What browsers assume of every path.
 const MTU: usize = 1_200;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// As browsers do: a unit that makes its DTLS state once ICE is done drops the ClientHello that overtakes it.
+const FLIGHT_START_RTO: Duration = Duration::from_millis(50);
+/// Doubling from there, the handshake's limit strikes first.
+const FLIGHT_RETRIES: usize = 10;
 /// RFC 8831 §6.5: the DTLS client has even ids; one is used.
 const CHANNEL: u16 = 0;
 const MESSAGE_BYTES_MAX: u32 = 256 * 1_024;

@@ -12,6 +12,7 @@ pub mod capacity;
 pub mod clock;
 pub mod endpoint;
 pub mod feedback;
+pub mod footprint;
 pub mod handshakes;
 pub mod label;
 pub mod options;

@@ -2,21 +2,22 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use load::capacity::{self, Bounds};
+use load::footprint::{self, Plan};
 use load::options::{
-    CapacityOptions, Command, CommandLine, Host, PeersOptions, RunOptions, SelfCheckOptions, TargetOptions,
-    raise_open_files,
+    CapacityOptions, Command, CommandLine, FootprintOptions, Host, PeersOptions, RUN_SECONDS, RunOptions,
+    STEP_SECONDS, SelfCheckOptions, TargetOptions, raise_open_files,
 };
 use load::peer::{Peer, PeerError};
 use load::peers::comparison;
-use load::peers::launch::Ports;
-use load::profile::{NAMES, SUITE};
+use load::peers::launch::{Ports, Programs, System};
+use load::profile::{NAMES, SUITE, Shape};
 use load::progress::Progress;
 use load::report;
 use load::run::{INTERRUPTED, Outcome, Settings, run};
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Some(Command::Capacity(options)) => grow(options),
         Some(Command::SelfCheck(options)) => self_check(options),
         Some(Command::Peers(options)) => peers(options),
+        Some(Command::Footprint(options)) => footprint(options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("sluice-load: {}", error.0);
@@ -65,7 +67,7 @@ fn impossible(reason: String) -> Failure {
 
 fn single(options: &RunOptions) -> Result<ExitCode, Failure> {
     let RunOptions { target, load, .. } = options;
-    let settings = load.host.settings().map_err(impossible)?;
+    let settings = load.host.settings(RUN_SECONDS).map_err(impossible)?;
     let mut progress = Progress::new(load.host.quiet);
     let shapes = load.workload.shapes().map_err(impossible)?;
     shapes.iter().try_for_each(|shape| target.takes(shape)).map_err(impossible)?;
@@ -124,7 +126,11 @@ fn grow(options: &CapacityOptions) -> Result<ExitCode, Failure> {
     let CapacityOptions { target, load, .. } = options;
     let shape = load.workload.shape().map_err(impossible)?;
     target.takes(&shape).map_err(impossible)?;
-    let settings = load.host.settings().map_err(impossible)?;
+    let shape = match load.workload.join_rate {
+        Some(_) => shape,
+        None => Shape { join_rate: shape.join_rate.max(STEP_JOIN_RATE), ..shape },
+    };
+    let settings = load.host.settings(STEP_SECONDS).map_err(impossible)?;
     let bounds = Bounds { p99_us: options.p99_us, loss_percent: options.loss_percent };
     let mut progress = Progress::new(load.host.quiet);
     let from = options.from.unwrap_or_else(|| shape.size());
@@ -144,7 +150,7 @@ fn grow(options: &CapacityOptions) -> Result<ExitCode, Failure> {
 
 fn self_check(SelfCheckOptions { load }: &SelfCheckOptions) -> Result<ExitCode, Failure> {
     let scenario = load.workload.shape().map_err(impossible)?.scenario();
-    let settings = load.host.settings().map_err(impossible)?;
+    let settings = load.host.settings(RUN_SECONDS).map_err(impossible)?;
     raise_open_files(&scenario).map_err(impossible)?;
     let mut progress = Progress::new(load.host.quiet);
     // The echo has the cores that the generator has not.
@@ -161,7 +167,7 @@ fn self_check(SelfCheckOptions { load }: &SelfCheckOptions) -> Result<ExitCode, 
 }
 
 fn peers(options: &PeersOptions) -> Result<ExitCode, Failure> {
-    let mut settings = options.host.settings().map_err(impossible)?;
+    let mut settings = options.host.settings(RUN_SECONDS).map_err(impossible)?;
     let (systems, shapes) = (options.systems().map_err(impossible)?, options.shapes().map_err(impossible)?);
     shapes.iter().try_for_each(|shape| raise_open_files(&shape.scenario())).map_err(impossible)?;
     let mut rounds = options.rounds.max(1);
@@ -195,6 +201,27 @@ fn peers(options: &PeersOptions) -> Result<ExitCode, Failure> {
         write(path, &format!("{:#}\n", comparison::json(&rows)))?;
     }
     Ok(ExitCode::from(comparison::status(&rows).map_or(CANNOT, |flawed| if flawed { FLAWED } else { 0 })))
+}
+
+fn footprint(options: &FootprintOptions) -> Result<ExitCode, Failure> {
+    let programs = Programs {
+        sluice: options.sluice.clone(),
+        jvb: None,
+        janus: PathBuf::new(),
+        livekit: PathBuf::new(),
+    };
+    if let Some(missing) = System::Sluice.missing(&programs) {
+        return Err(Failure(missing, CANNOT));
+    }
+    let plan = Plan { programs, ports: Ports(options.port), starts: options.starts };
+    let footprint = footprint::measure(&plan, &mut Progress::new(options.quiet))?;
+    if options.json.as_deref().is_none_or(|path| path.as_os_str() != "-") {
+        print!("{}", footprint.table());
+    }
+    if let Some(path) = &options.json {
+        write(path, &format!("{:#}\n", footprint.json()))?;
+    }
+    Ok(ExitCode::from(if footprint.is_kept() { 0 } else { FLAWED }))
 }
 
 /// Cores that the generator leaves; none if it has no place of its own.
@@ -273,6 +300,8 @@ fn end_on_interrupt() {
     }
 }
 
+/// Joins a second of a search for the capacity, which joins everybody anew at each step.
+const STEP_JOIN_RATE: f64 = 50.0;
 const CANNOT: u8 = 1;
 const IMPOSSIBLE: u8 = 2;
 const FLAWED: u8 = 3;

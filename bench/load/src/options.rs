@@ -36,6 +36,8 @@ pub enum Command {
     SelfCheck(SelfCheckOptions),
     /// Start other units (JVB, Janus, LiveKit) beside ours, load all in turns, and compare.
     Peers(PeersOptions),
+    /// Start our server several times: time to the first accepted join, and memory, idle and for each endpoint.
+    Footprint(FootprintOptions),
 }
 
 /// Options of a single run.
@@ -92,7 +94,7 @@ pub struct PeersOptions {
     /// Compare only these, by name: sluice, jvb, janus, livekit.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Only these workloads: B2, pairs, big-ln8.
+    /// Only these workloads: B2, pairs, big-ln8; larger: B2-N (N rooms of 5), big-N (one room of N, three send).
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub workload: Vec<String>,
     /// Times that each has its turn, after one that does not count; the median is told.
@@ -119,6 +121,26 @@ pub struct PeersOptions {
     /// How to run.
     #[command(flatten)]
     pub host: Host,
+}
+
+/// Options of `footprint`.
+#[derive(Debug, Args)]
+pub struct FootprintOptions {
+    /// Our server's program.
+    #[arg(long, value_name = "PROGRAM", env = "SLUICE", default_value = "sluice")]
+    pub sluice: PathBuf,
+    /// Starts of which the median is told.
+    #[arg(long, default_value_t = 5)]
+    pub starts: usize,
+    /// First of the ports that the server takes.
+    #[arg(long, default_value_t = 23_000)]
+    pub port: u16,
+    /// Write the figures to this file as JSON; "-" = standard output.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing but the result.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// The server under load.
@@ -205,9 +227,9 @@ pub enum VideoCodec {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Generator")]
 pub struct Host {
-    /// Seconds to measure.
-    #[arg(long, default_value_t = 20.0)]
-    pub seconds: f64,
+    /// Seconds to measure; default: 20, of each step of a search for the capacity 6.
+    #[arg(long)]
+    pub seconds: Option<f64>,
     /// Seconds between the last join and the measurement.
     #[arg(long, default_value_t = 3.0)]
     pub warm_up: f64,
@@ -337,13 +359,14 @@ impl Workload {
 }
 
 impl Host {
-    /// Settings of a run.
+    /// Settings of a run, which lasts `seconds` unless told.
     ///
     /// # Errors
     /// If something is impossible, with the reason.
-    pub fn settings(&self) -> Result<Settings, String> {
-        if !(self.seconds >= 1.0 && self.seconds <= SECONDS_MAX) {
-            return Err(format!("--seconds {}: 1 to {SECONDS_MAX}", self.seconds));
+    pub fn settings(&self, seconds: f64) -> Result<Settings, String> {
+        let seconds = self.seconds.unwrap_or(seconds);
+        if !(1.0..=SECONDS_MAX).contains(&seconds) {
+            return Err(format!("--seconds {seconds}: 1 to {SECONDS_MAX}"));
         }
         if !(self.warm_up >= 0.0 && self.warm_up <= SECONDS_MAX) {
             return Err(format!("--warm-up {}: 0 to {SECONDS_MAX}", self.warm_up));
@@ -355,17 +378,13 @@ impl Host {
             return Err("--sample 0: at least one frame in so many must be opened; 1 opens all".into());
         }
         Ok(Settings {
-            seconds: self.seconds,
+            seconds,
             warm_up: Duration::from_secs_f64(self.warm_up),
             threads: self.threads,
             cores: self.core_ids()?,
             sample: self.sample,
             spin: self.spin,
-            sockets: SocketOptions {
-                gro: !self.no_gro,
-                gso: !self.no_gso,
-                receive_buffer: RECEIVE_BUFFER_BYTES,
-            },
+            sockets: SocketOptions { gro: !self.no_gro, gso: !self.no_gso, ..SocketOptions::default() },
             server: None,
         })
     }
@@ -408,10 +427,12 @@ pub fn raise_open_files(scenario: &Scenario) -> Result<(), String> {
     Ok(())
 }
 
+/// Of a run.
+pub const RUN_SECONDS: f64 = 20.0;
+/// Of a step of a search for the capacity: some ten of them are done within minutes.
+pub const STEP_SECONDS: f64 = 6.0;
 const SECONDS_MAX: f64 = 86_400.0;
 const THREADS_MAX: usize = 64;
-/// A burst of key frames to one endpoint, and the time until its thread looks.
-const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 /// Signalling and media, which some products have on two connections.
 const FILES_PER_ENDPOINT: u64 = 3;
 const FILES_BESIDES: u64 = 64;
@@ -490,7 +511,7 @@ mod tests {
             (["--warm-up", "inf"], "0 to"),
         ] {
             let line = CommandLine::try_parse_from(["sluice-load"].into_iter().chain(arguments)).unwrap();
-            let error = line.run.load.host.settings().unwrap_err();
+            let error = line.run.load.host.settings(RUN_SECONDS).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
     }

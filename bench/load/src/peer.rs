@@ -18,7 +18,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use contract::Timestamp;
 use contract::session::{Codec, ExtensionIds, Media, PayloadTypes, SrtpKeys};
@@ -177,6 +178,8 @@ pub struct Shared {
     pub sockets: SocketOptions,
     /// Our certificate's fingerprint.
     pub fingerprint: String,
+    /// When signalling first gave an endpoint the other side's half.
+    pub first_offer: OnceLock<Instant>,
 }
 
 /// One endpoint, as its adapter holds it. Dropping it ends the endpoint.
@@ -268,6 +271,7 @@ impl Seat {
         {
             return Err(PeerError(format!("{:?} was not offered", video.codec)));
         }
+        self.shared.first_offer.get_or_init(Instant::now);
         let socket = Socket::open(remote.address, self.shared.sockets)
             .map_err(|error| PeerError::new("opening a media socket", error))?;
         let socket = Arc::new(socket);

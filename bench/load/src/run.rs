@@ -1,9 +1,9 @@
 //! One run: endpoints join, settle, are measured, leave.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use contract::Timestamp;
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub counters: Counters,
     /// Delays of the measurement.
     pub delays: Delays,
+    /// When the first endpoint was offered a session.
+    pub first_offer: Option<Instant>,
     /// Milliseconds from the beginning of a join, or from when the first other sender was there, to the first media.
     pub first_media_ms: Micros,
     /// Second by second.
@@ -187,6 +189,7 @@ impl Stage {
             handshakes,
             sockets: settings.sockets,
             fingerprint,
+            first_offer: OnceLock::new(),
         };
         Ok(Stage {
             runtime,
@@ -253,7 +256,7 @@ impl Stage {
                 patience = Instant::now() + JOIN_PATIENCE;
             }
             let before = self.connected.len();
-            self.look(Duration::from_millis(5));
+            self.look(JOIN_TICK.min(Duration::from_secs_f64(1.0 / scenario.join_rate)));
             if self.connected.len() > before {
                 patience = Instant::now() + JOIN_PATIENCE;
             }
@@ -425,6 +428,7 @@ impl Stage {
             failures: self.failures.clone(),
             counters,
             delays,
+            first_offer: self.shared.first_offer.get().copied(),
             first_media_ms,
             seconds_of_it: self.seconds(settings, &measured.cpu),
             generator_cpu_seconds: measured.cpu_seconds,
@@ -541,6 +545,7 @@ fn interrupted() -> bool {
 }
 
 const TICK: Duration = Duration::from_millis(50);
+const JOIN_TICK: Duration = Duration::from_millis(5);
 /// Nobody new connected for so long: those who are not in will not come.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
 /// What is on its way at the end comes within this, retransmissions too.

@@ -20,6 +20,12 @@ pub struct SocketOptions {
     pub receive_buffer: usize,
 }
 
+impl Default for SocketOptions {
+    fn default() -> Self {
+        SocketOptions { gro: true, gso: true, receive_buffer: RECEIVE_BUFFER_BYTES }
+    }
+}
+
 /// One endpoint's socket.
 #[derive(Debug)]
 pub struct Socket {
@@ -142,6 +148,8 @@ impl Socket {
 
 /// Datagrams of one call: what every kernel with GSO takes.
 const SEGMENTS_MAX: usize = 50;
+/// A burst of key frames to one endpoint, and the time until its thread looks.
+const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -12,11 +12,17 @@ use crate::progress::Progress;
 use crate::run::{INTERRUPTED, Outcome, Settings, run};
 use crate::tally::Count;
 
-/// Workloads of a comparison, in sizes that every unit carries on a core, with what they are for.
+/// Workloads of a comparison that is not told which, in sizes that every unit carries on a core, with what they are for.
 pub const WORKLOADS: [(&str, &str); 3] = [
-    ("B2", "rooms of 5, sound and 1 Mbit/s of each, all to all"),
+    ("B2", "3 rooms of 5, sound and 1 Mbit/s of each, all to all"),
     ("pairs", "rooms of 2, sound and 1 Mbit/s of each"),
     ("big-ln8", "one room of 30 with small pictures, two speak, each gets 8 pictures"),
+];
+
+/// Workloads whose size is in the name, beyond what JVB carries on a core.
+pub const SIZED: [(&str, &str); 2] = [
+    ("B2-N", "N rooms of 5, sound and 1 Mbit/s of each, all to all; 12 are the named B2"),
+    ("big-N", "one room of N, three send sound and 1 Mbit/s, all get all"),
 ];
 
 /// One unit under one workload.
@@ -80,10 +86,26 @@ pub fn workload(name: &str) -> Result<Shape, String> {
             shape.wants.last_n = 8;
             Ok(Shape { name: name.to_owned(), participants: 30, audio_senders: 2, ..shape })
         }
-        _ => {
-            let names: Vec<&str> = WORKLOADS.iter().map(|(name, _)| *name).collect();
+        _ => of_chosen_size(name).unwrap_or_else(|| {
+            let names: Vec<&str> = WORKLOADS.iter().chain(&SIZED).map(|(name, _)| *name).collect();
             Err(format!("--workload {name}: none of {}", names.join(", ")))
+        }),
+    }
+}
+
+/// One of [`SIZED`]; `None` if the name is none of theirs.
+fn of_chosen_size(name: &str) -> Option<Result<Shape, String>> {
+    let (kind, size) = name.rsplit_once('-')?;
+    let size = size.parse().ok().filter(|size| *size > 0)?;
+    let (base, named) = (if kind == "big" { "custom" } else { kind }, name.to_owned());
+    let shape = Shape::named(base).map(|shape| Shape { name: named, join_rate: JOIN_RATE, ..shape });
+    match kind {
+        "B2" => Some(shape.map(|shape| Shape { rooms: size, ..shape })),
+        "big" if size >= BIG_SENDERS => {
+            let (audio_senders, video_senders) = (BIG_SENDERS, BIG_SENDERS);
+            Some(shape.map(|shape| Shape { participants: size, audio_senders, video_senders, ..shape }))
         }
+        _ => None,
     }
 }
 
@@ -328,6 +350,8 @@ pub fn table(rows: &[Row]) -> String {
 
 /// Fast enough for a short run, slow enough for a virtual machine that is cold.
 const JOIN_RATE: f64 = 40.0;
+/// Of a big room.
+const BIG_SENDERS: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -372,6 +396,13 @@ mod tests {
             assert_eq!(shape.name, name);
             assert!(shape.video.layers.len() == 1, "units that get SDP take one stream");
         }
-        assert!(workload("x").unwrap_err().contains("B2, pairs, big-ln8"));
+        let (b2, big) = (workload("B2-12").unwrap(), workload("big-50").unwrap());
+        assert_eq!((b2.rooms, b2.participants, big.rooms, big.participants), (12, 5, 1, 50));
+        let forwarded = |shape: Shape| shape.scenario().packet_rates().1;
+        assert!((36e3..44e3).contains(&forwarded(b2)), "as the named B2");
+        assert!((20e3..28e3).contains(&forwarded(big)));
+        for unknown in ["x", "B2-", "B2-0", "big-2", "pairs-3"] {
+            assert!(workload(unknown).unwrap_err().contains("B2, pairs, big-ln8, B2-N, big-N"), "{unknown}");
+        }
     }
 }

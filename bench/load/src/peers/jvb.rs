@@ -5,7 +5,7 @@
 //! the configuration of [`config`].
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use contract::session::Media;
@@ -228,9 +228,11 @@ fn remote(transport: &Value) -> Result<Remote, PeerError> {
     })
 }
 
-/// A configuration for a bridge on this machine: REST and media ports, everything else as it comes, but for the height that
-/// receivers get without asking on a bridge channel.
-pub fn config(rest: SocketAddr, media_port: u16) -> String {
+/// A configuration for a bridge on this machine: REST and media ports, the one address that media takes, everything else as
+/// it comes, but for the height that receivers get without asking on a bridge channel. A bridge that takes whatever addresses
+/// there are at its start goes on offering those of interfaces that have gone since.
+pub fn config(rest: SocketAddr, media_port: u16, address: Option<IpAddr>) -> String {
+    let allowed = address.map(|address| format!("\"{address}\"")).unwrap_or_default();
     format!(
         "videobridge {{
   http-servers.private {{ host = \"{}\", port = {} }}
@@ -240,6 +242,7 @@ pub fn config(rest: SocketAddr, media_port: u16) -> String {
   cc.initial-max-height-px = 2160
 }}
 ice4j.harvest.mapping {{ aws.enabled = false, stun.enabled = false }}
+ice4j.harvest.allowed-addresses = [{allowed}]
 ",
         rest.ip(),
         rest.port()

@@ -2,7 +2,7 @@
 //! leaves, and ended with all that it started.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -60,6 +60,8 @@ pub struct Server {
     pub system: System,
     /// As it says itself.
     pub version: String,
+    /// Just before its program was executed.
+    pub executed: Instant,
     at: SocketAddr,
     secret: String,
     child: Child,
@@ -118,6 +120,17 @@ impl System {
     /// # Errors
     /// If it cannot be started or does not answer, with the end of what it wrote.
     pub fn start(self, programs: &Programs, ports: Ports, cores: &[CoreId]) -> Result<Server, PeerError> {
+        let mut server = self.execute(programs, ports, cores)?;
+        server.wait_until_ready()?;
+        server.version = server.ask_version(programs);
+        Ok(server)
+    }
+
+    /// Starts it as [`System::start`] does, and does not wait.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn execute(self, programs: &Programs, ports: Ports, cores: &[CoreId]) -> Result<Server, PeerError> {
         let folder = std::env::temp_dir().join(format!("sluice-load-{}-{}", self.name(), random_text(6)));
         let failed = |error: std::io::Error| PeerError::new(&format!("starting {}", self.name()), error);
         std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -140,11 +153,9 @@ impl System {
         }
         whole.arg(command.get_program()).args(command.get_args()).current_dir(&folder).process_group(0);
         whole.stdin(Stdio::null()).stderr(log.try_clone().map_err(failed)?).stdout(log);
+        let executed = Instant::now();
         let child = whole.spawn().map_err(failed)?;
-        let mut server = Server { system: self, version: String::new(), at, secret, child, folder };
-        server.wait_until_ready()?;
-        server.version = server.ask_version(programs);
-        Ok(server)
+        Ok(Server { system: self, version: String::new(), executed, at, secret, child, folder })
     }
 
     /// Writes the configuration; where its interface will be, and how it is started.
@@ -170,7 +181,7 @@ impl System {
             }
             System::Jvb => {
                 let home = absolute(programs.jvb.as_deref().unwrap_or(Path::new(".")));
-                let config = file("jvb.conf", &jvb::config(at(10), first + 11))?;
+                let config = file("jvb.conf", &jvb::config(at(10), first + 11, outward()))?;
                 let mut command = Command::new("java");
                 command.arg("-Xmx3072m").arg(format!("-Dconfig.file={}", config.display()));
                 let logging = home.join("lib/logging.properties");
@@ -223,20 +234,40 @@ impl Server {
         })
     }
 
+    /// The adapter for it, as soon as it answers.
+    ///
+    /// # Errors
+    /// If it ends or does not answer, with the end of what it wrote.
+    pub async fn peer_once_ready(&mut self) -> Result<Arc<dyn Peer>, PeerError> {
+        let patience = Instant::now() + READY_WITHIN;
+        loop {
+            match self.peer().await {
+                Ok(peer) => return Ok(peer),
+                Err(_) => self.still_starting(patience)?,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     fn wait_until_ready(&mut self) -> Result<(), PeerError> {
         let patience = Instant::now() + READY_WITHIN;
         while std::net::TcpStream::connect(self.at).is_err() {
-            let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-            if ended || Instant::now() > patience || INTERRUPTED.load(Ordering::Relaxed) {
-                let log = std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
-                let last: Vec<&str> = last.into_iter().rev().collect();
-                let what = if ended { "ended at once" } else { "does not answer" };
-                return Err(PeerError(format!("{} {what}:\n{}", self.system.name(), last.join("\n"))));
-            }
+            self.still_starting(patience)?;
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
+    }
+
+    fn still_starting(&mut self, patience: Instant) -> Result<(), PeerError> {
+        let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+        if !ended && Instant::now() <= patience && !INTERRUPTED.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let log = std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        let what = if ended { "ended at once" } else { "does not answer" };
+        Err(PeerError(format!("{} {what}:\n{}", self.system.name(), last.join("\n"))))
     }
 
     fn ask_version(&self, programs: &Programs) -> String {
@@ -297,6 +328,13 @@ pin = false
     )
 }
 
+/// The address of this machine that packets to others leave from, if it has one beyond loopback. Nothing is sent.
+fn outward() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((FAR_AWAY, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
 /// Debian's place and those of an installation from source.
 fn janus_libraries() -> Option<PathBuf> {
     let mut places: Vec<PathBuf> =
@@ -321,6 +359,8 @@ fn absolute(path: &Path) -> PathBuf {
     std::fs::canonicalize(&found).unwrap_or(found)
 }
 
+/// Of TEST-NET-2 (RFC 5737): it has the route of any stranger.
+const FAR_AWAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const LOG: &str = "log";
 /// Lines of it in an error.
 const LOG_LINES: usize = 8;
