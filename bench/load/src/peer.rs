@@ -261,11 +261,11 @@ impl Seat {
         self.shared.roster.identity(self.room_begins + stage as u32)
     }
 
-    /// Connects to the other side. [`Event::Connected`] follows, or [`Event::Failed`].
+    /// Connects to the other side, and says from where. [`Event::Connected`] follows, or [`Event::Failed`].
     ///
     /// # Errors
     /// If no socket can be opened, or a codec of the plan is not among the payload types.
-    pub fn connect(&self, remote: Remote) -> Result<(), PeerError> {
+    pub fn connect(&self, remote: Remote) -> Result<SocketAddr, PeerError> {
         if let Some(video) = &self.plan.video
             && !remote.payload_types.iter().any(|known| known.codec == video.codec)
         {
@@ -274,7 +274,7 @@ impl Seat {
         self.shared.first_offer.get_or_init(Instant::now);
         let socket = Socket::open(remote.address, self.shared.sockets)
             .map_err(|error| PeerError::new("opening a media socket", error))?;
-        let socket = Arc::new(socket);
+        let (local, socket) = (socket.local(), Arc::new(socket));
         if let Link::Negotiated { fingerprints, dtls_active, channel, .. } = &remote.link {
             let opening = handshakes::Opening {
                 connection: self.connection,
@@ -300,7 +300,7 @@ impl Seat {
             started: self.started,
         };
         self.pump().tell(pump::Order::Open(Box::new(opening)));
-        Ok(())
+        Ok(local)
     }
 
     /// Tells whose media arrives on which SSRC. Additive; an SSRC told again is re-assigned.

@@ -304,6 +304,7 @@ mod tests {
             failures: [("refused".to_owned(), 1)].into(),
             counters,
             delays,
+            first_offer: None,
             first_media_ms: crate::tally::micros(),
             seconds_of_it: vec![Second { counters, delay_us: [1, 2, 3, 4], cpu: [0.5, 0.25] }; 2],
             generator_cpu_seconds: 1.0,

@@ -25,7 +25,7 @@ pub const HELLO: u8 = 0xFF;
 pub struct Echo {
     address: SocketAddr,
     keys: SrtpKeys,
-    /// What the seats of each room send, by the place of its first.
+    /// What those seats of each room send that send anything, by the place of its first.
     rooms: Mutex<HashMap<u32, Vec<(u32, SendStreams)>>>,
     stop: Arc<AtomicBool>,
 }
@@ -93,7 +93,8 @@ impl Peer for Echo {
     fn stay(self: Arc<Self>, mut seat: Seat) -> Stay {
         Box::pin(async move {
             seat.identify(&seat.place.to_string());
-            if let Ok(mut rooms) = self.rooms.lock() {
+            let sends = seat.streams.audio.is_some() || !seat.streams.video.is_empty();
+            if sends && let Ok(mut rooms) = self.rooms.lock() {
                 rooms.entry(seat.room_begins).or_default().push((seat.place, seat.streams.clone()));
             }
             seat.connect(Remote {

@@ -123,10 +123,10 @@ impl Session {
                 response::TRACK_PUBLISHED => self.published().await?,
                 response::ANSWER => {
                     self.described[0] = protobuf::text(message, 2).map(|text| Description::read(&text));
-                    self.connect(Target::Publisher)?;
+                    self.connect(Target::Publisher).await?;
                 }
                 response::OFFER => self.offered(message).await?,
-                response::TRICKLE => self.trickled(message)?,
+                response::TRICKLE => self.trickled(message).await?,
                 response::UPDATE => {
                     for participant in protobuf::messages(message, 1) {
                         self.look_at(participant).await?;
@@ -229,12 +229,12 @@ impl Session {
         seat.sources(sources(&offer));
         let answer = offer.answer(&seat.local);
         self.described[1] = Some(offer);
-        self.connect(Target::Subscriber)?;
         let answer = description("answer", &answer, protobuf::number(message, 3));
-        self.send(Writer::default().message(request::ANSWER, answer)).await
+        self.send(Writer::default().message(request::ANSWER, answer)).await?;
+        self.connect(Target::Subscriber).await
     }
 
-    fn trickled(&mut self, message: &[u8]) -> Result<(), PeerError> {
+    async fn trickled(&mut self, message: &[u8]) -> Result<(), PeerError> {
         let target = if protobuf::number(message, 2) == 0 { Target::Publisher } else { Target::Subscriber };
         let init = protobuf::text(message, 1).and_then(|text| serde_json::from_str::<Value>(&text).ok());
         let found = init.and_then(|init| sdp::candidate(init["candidate"].as_str()?));
@@ -244,11 +244,12 @@ impl Session {
         {
             *known = Some(found);
         }
-        self.connect(target)
+        self.connect(target).await
     }
 
-    /// Connects once there are a description and an address.
-    fn connect(&mut self, target: Target) -> Result<(), PeerError> {
+    /// Connects once there are a description and an address, and says from where: a server that is to nominate waits a second
+    /// before it takes an address that only checks have shown.
+    async fn connect(&mut self, target: Target) -> Result<(), PeerError> {
         let at = target as usize;
         let Some(described) = self.described[at].as_ref().filter(|_| !self.connected[at]) else {
             return Ok(());
@@ -256,9 +257,12 @@ impl Session {
         let Some(address) = described.address().or(self.addresses[at]) else { return Ok(()) };
         let publisher = target == Target::Publisher;
         let seat = if publisher { &self.pair.seat } else { self.pair.receiver() };
-        seat.connect(described.remote(address, publisher, publisher)?)?;
+        let local = seat.connect(described.remote(address, publisher, publisher)?)?;
         self.connected[at] = true;
-        Ok(())
+        let candidate = format!("candidate:1 1 udp 2130706431 {} {} typ host", local.ip(), local.port());
+        let init = json!({ "candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0 }).to_string();
+        let trickle = Writer::default().text(1, &init).number(2, at as u64);
+        self.send(Writer::default().message(request::TRICKLE, trickle)).await
     }
 
     async fn send(&mut self, request: Writer) -> Result<(), PeerError> {
@@ -309,6 +313,7 @@ logging:
 mod request {
     pub(super) const OFFER: u32 = 1;
     pub(super) const ANSWER: u32 = 2;
+    pub(super) const TRICKLE: u32 = 3;
     pub(super) const ADD_TRACK: u32 = 4;
     pub(super) const SUBSCRIPTION: u32 = 6;
     pub(super) const LEAVE: u32 = 8;
