@@ -142,11 +142,7 @@ struct Stage {
 impl Stage {
     fn build(scenario: &Scenario, settings: &Settings) -> Result<Stage, PeerError> {
         let failed = |error: &dyn std::fmt::Display| PeerError::new("starting", error);
-        let mut rooms = Vec::new();
-        for room in &scenario.rooms {
-            let begin = rooms.last().map_or(0, |last: &std::ops::Range<u32>| last.end);
-            rooms.push(begin..begin + room.endpoints.len() as u32);
-        }
+        let rooms = places(scenario);
         let core = |at: usize| settings.cores.get(at % settings.cores.len().max(1)).copied();
         let certificate = Certificate::generate().map_err(|error| failed(&error))?;
         let fingerprint = certificate.fingerprint();
@@ -484,6 +480,17 @@ impl Stage {
             let _ = thread.join();
         }
     }
+}
+
+/// The places of each room's endpoints in the run.
+fn places(scenario: &Scenario) -> Vec<std::ops::Range<u32>> {
+    let mut end = 0;
+    let of = |room: &crate::scenario::Room| {
+        let begin = end;
+        end += room.endpoints.len() as u32;
+        begin..end
+    };
+    scenario.rooms.iter().map(of).collect()
 }
 
 struct Measured {
