@@ -25,7 +25,7 @@ pub struct Config {
     pub sending: Sending,
     /// Packet slots of each worker; 2 KiB each, touched only when used.
     pub slots: u32,
-    /// How long a worker spins past the last packet before it sleeps, microseconds.
+    /// How long a worker spins past the last packet before it sleeps, microseconds. 0: it sleeps at once.
     pub spin_us: u64,
     /// Bits per second that a receiver is sent at most, and what one is taken to have that gives no feedback.
     pub receiver_budget: u64,
@@ -52,7 +52,7 @@ impl Default for Config {
             cipher: CipherChoice::Auto,
             sending: Sending::default(),
             slots: 16_384,
-            spin_us: 500,
+            spin_us: 0,
             receiver_budget: 20_000_000,
             initial_bandwidth: 1_000_000,
             loudest: None,

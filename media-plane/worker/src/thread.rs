@@ -236,19 +236,13 @@ impl Life {
                 self.io.submit();
                 self.record(began);
                 last_work = began;
-            } else if began.since(last_work) < self.spin() {
+            } else if began.since(last_work) < self.spin {
                 self.io.submit_and_wait(Some(Duration::ZERO));
             } else {
                 self.sleep(began);
             }
         }
         mesh::steady::end();
-    }
-
-    /// How long past the last packet it is worth to look for the next. A sleep costs a wake-up: below some load less than
-    /// the looking does.
-    fn spin(&self) -> Duration {
-        if self.worker.load.is_above(BUSY_PERCENT) { self.spin } else { self.spin.min(SPIN_IDLE) }
     }
 
     /// Wait for an arrival, a wake-up or the next timer.
@@ -327,11 +321,6 @@ fn without_trial(choice: CipherChoice) -> CipherChoice {
 
 /// Of media threads: above all that is usual, below what the kernel itself and audio servers take. `LimitNICE=` of the unit allows it.
 const NICE: i32 = -11;
-/// From this share of its time in turns on, in per cent, a worker spins for as long as it is configured to: the next packet
-/// is near.
-const BUSY_PERCENT: u8 = 20;
-/// What a less busy one spins for at most: about what a wake-up costs, so that it never pays more than twice the least.
-const SPIN_IDLE: Duration = Duration::from_micros(30);
 
 /// Ten times what was measured.
 const PREDECESSOR_GONE_WITHIN: std::time::Duration = std::time::Duration::from_millis(400);
