@@ -115,7 +115,7 @@ impl<G: Ground> Production<G> {
             ..worker::Config::default()
         };
         let (media_plane, mut workers) =
-            MediaPlane::simulate(&config, now).map_err(|error| error.to_string())?;
+            MediaPlane::simulate(&config, now, 1).map_err(|error| error.to_string())?;
         let worker = workers.pop().ok_or("no worker")?;
         let mut chance = Chance::new(1);
         let clients: Vec<Client> = (0..scene.clients() as u64)

@@ -10,6 +10,7 @@
 mod address_table;
 mod apply;
 mod bandwidth_state;
+mod chance;
 mod cipher;
 mod config;
 mod datagram_io;

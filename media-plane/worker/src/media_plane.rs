@@ -4,7 +4,7 @@
 //! [`MediaPlane::poll_report`] until it gives `None`. Before waiting on the descriptor call
 //! [`MediaPlane::about_to_wait`] and poll once more; afterwards [`MediaPlane::waited`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::PoisonError;
@@ -14,6 +14,7 @@ use contract::{Command, ConferenceId, EndpointId, Metric, Report, SourceId, Time
 use transport::srtp::Session;
 
 use crate::bandwidth_state::BandwidthState;
+use crate::chance::Chance;
 use crate::cipher::Cipher;
 use crate::dtls::DtlsSender;
 use crate::order::{Order, Return, SourceOwner};
@@ -29,6 +30,7 @@ use crate::thread::{Clock, Threads};
 /// The media plane, seen from the control plane. Dropping it stops the workers.
 pub struct MediaPlane {
     clock: Clock,
+    chance: Chance,
     control: ControlEnd,
     handshakes: Vec<Option<HandshakeEnd>>,
     dtls: DtlsSender,
@@ -71,7 +73,8 @@ struct Gathering {
     present: Vec<usize>,
     /// Places in the tables of each replica.
     places: usize,
-    sources: HashMap<SourceId, (SourceSpec, SourceOwner)>,
+    /// In the order of their numbers: replicas are built alike.
+    sources: BTreeMap<SourceId, (SourceSpec, SourceOwner)>,
 }
 
 impl MediaPlane {
@@ -79,6 +82,7 @@ impl MediaPlane {
         let workers = parts.control.workers();
         MediaPlane {
             clock: parts.clock,
+            chance: parts.chance,
             control: parts.control,
             handshakes: parts.handshakes.into_iter().map(Some).collect(),
             dtls: parts.dtls,
@@ -277,9 +281,10 @@ impl MediaPlane {
         }
         let (worker, seat) = self.placement.place(&present).ok_or(refused)?;
         self.open_place(spec.conference, worker);
-        let credentials = seating::credentials(worker, seat);
+        let MediaPlane { chance, surroundings, clock, .. } = self;
+        let credentials = seating::credentials(worker, seat, chance);
         let (built, receiver) =
-            seating::seat(spec, (worker, seat), &credentials, &self.surroundings, self.clock.now());
+            seating::seat(spec, (worker, seat), &credentials, surroundings, chance, clock.now());
         self.seats_of_dtls().insert(spec.endpoint, (worker, seat));
         let placed =
             Placed { worker, seat, conference: spec.conference, sources: Vec::new(), equipped: false };
@@ -305,7 +310,7 @@ impl MediaPlane {
         let gathering = self.conferences.entry(conference).or_insert_with(|| Gathering {
             present: vec![0; workers],
             places: FIRST_PLACES,
-            sources: HashMap::new(),
+            sources: BTreeMap::new(),
         });
         let at = usize::from(worker.0);
         let is_new_here = gathering.present[at] == 0;
@@ -334,7 +339,7 @@ impl MediaPlane {
 
     fn restart_ice(&mut self, endpoint: EndpointId) {
         let Some(placed) = self.endpoints.get(&endpoint) else { return };
-        let credentials = seating::credentials(placed.worker, placed.seat);
+        let credentials = seating::credentials(placed.worker, placed.seat, &mut self.chance);
         let boxed = Box::new(credentials.clone());
         self.order_seat(endpoint, |seat| Order::RestartIce { seat, endpoint, credentials: boxed });
         self.announce_credentials(endpoint, credentials);
@@ -486,6 +491,7 @@ impl Drop for MediaPlane {
 /// What [`MediaPlane`] is put together from.
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) control: ControlEnd,
     pub(crate) handshakes: Vec<HandshakeEnd>,
     pub(crate) dtls: DtlsSender,

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use arrayvec::ArrayVec;
-use aws_lc_rs::rand;
 use conference::{Conference, Receiver, ReceiverIndex, ReceiverSpec, Source};
 use contract::limits::{LOCAL_ADDRESSES_MAX, LOCAL_SOCKETS_MAX};
 use contract::session::{Candidate, CandidateKind, EndpointSpec, Media, SourceSpec};
 use contract::{Timestamp, WorkerId};
 use transport::{LocalSocket, ReceiveStream, SendStream, StreamKind, Transport};
 
+use crate::chance::Chance;
 use crate::packet_cache::SourceCache;
 use crate::seat::{Activity, Seat, SignalledStream, SignalledStreams, Spares};
 use crate::ufrag;
@@ -32,9 +32,9 @@ pub(crate) fn bandwidth(config: &crate::config::Config) -> bandwidth::Config {
 }
 
 /// New ICE credentials for a seat.
-pub(crate) fn credentials(worker: WorkerId, seat: u32) -> (String, String) {
-    let ufrag = ufrag::encode(ufrag::Owner { worker, seat }, u64::from_le_bytes(chance()));
-    (ufrag, ufrag::password(chance()))
+pub(crate) fn credentials(worker: WorkerId, seat: u32, chance: &mut Chance) -> (String, String) {
+    let ufrag = ufrag::encode(ufrag::Owner { worker, seat }, chance.bits());
+    (ufrag, ufrag::password(chance.bytes()))
 }
 
 /// An endpoint's seat and receiving side.
@@ -43,6 +43,7 @@ pub(crate) fn seat(
     (worker, number): (WorkerId, u32),
     credentials: &(String, String),
     surroundings: &Surroundings,
+    chance: &mut Chance,
     now: Timestamp,
 ) -> (Box<Seat>, Box<Receiver>) {
     let config = transport::Config {
@@ -50,7 +51,7 @@ pub(crate) fn seat(
         pwd: credentials.1.clone(),
         controlling: true,
         transaction_prefix: ufrag::transaction_prefix(ufrag::Owner { worker, seat: number }),
-        tie_breaker: u64::from_le_bytes(chance()),
+        tie_breaker: chance.bits(),
         sockets: sockets(surroundings),
         allow_loopback: surroundings.allow_loopback,
         payload_types: spec.payload_types.clone(),
@@ -60,8 +61,8 @@ pub(crate) fn seat(
         key_frame_message: transport::KeyFrameMessage::Pli,
         rate_limit: transport::RateLimit::default(),
         bandwidth: surroundings.bandwidth,
-        cname: format!("{:016x}", u64::from_le_bytes(chance())),
-        seed: u64::from_le_bytes(chance()),
+        cname: format!("{:016x}", chance.bits()),
+        seed: chance.bits(),
     };
     let seat = Seat {
         index: number,
@@ -88,11 +89,8 @@ pub(crate) fn seat(
         probes_counted: 0,
         unusable_counted: 0,
     };
-    let receiver = ReceiverSpec {
-        endpoint: spec.endpoint,
-        ssrc_rewriting: spec.ssrc_rewriting,
-        seed: u64::from_le_bytes(chance()),
-    };
+    let receiver =
+        ReceiverSpec { endpoint: spec.endpoint, ssrc_rewriting: spec.ssrc_rewriting, seed: chance.bits() };
     (Box::new(seat), Box::new(Receiver::new(receiver)))
 }
 
@@ -152,13 +150,6 @@ pub(crate) fn conference(
 ) -> Conference {
     let config = conference::Config { budget, loudest, ..conference::Config::default() };
     Conference::new(id, config, conference::Storage::with_capacity(SOURCES_PER_PLACE * places, places))
-}
-
-/// Random bytes from the system's generator.
-pub(crate) fn chance<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).expect("the system's random generator works or nothing secure can be done");
-    bytes
 }
 
 /// As ICE numbers them: those of UDP first, those of ICE-TCP at the end.

@@ -11,6 +11,7 @@ use mesh::Mesh;
 use mesh::wake::Sleeper;
 use uring::Io;
 
+use crate::chance::Chance;
 use crate::cipher::{Cipher, CipherChoice};
 use crate::config::Config;
 use crate::dtls::DtlsSender;
@@ -145,6 +146,7 @@ impl MediaPlane {
         }
         Ok(MediaPlane::new(Parts {
             clock,
+            chance: Chance::System,
             control: queues.control,
             handshakes: queues.handshakes,
             dtls: DtlsSender { seats: Arc::default(), queues: queues.dtls_out, wakers: queues.wakers },
@@ -161,8 +163,12 @@ impl MediaPlane {
 
 impl MediaPlane {
     /// The same without threads, sockets and clock: the caller turns the workers, in an order of its choosing, and
-    /// sets the time. `config.local` must name a port.
-    pub fn simulate(config: &Config, now: &'static AtomicU64) -> std::io::Result<(MediaPlane, Vec<Worker>)> {
+    /// sets the time. `config.local` must name a port. What is left to chance follows from `seed`.
+    pub fn simulate(
+        config: &Config,
+        now: &'static AtomicU64,
+        seed: u64,
+    ) -> std::io::Result<(MediaPlane, Vec<Worker>)> {
         let clock = Clock::Simulated(now);
         let workers = config.workers.unwrap_or(1).clamp(1, contract::limits::WORKERS_MAX);
         let queues = Queues::new(workers, config.handshake_threads)?;
@@ -185,6 +191,7 @@ impl MediaPlane {
             .collect();
         let media_plane = MediaPlane::new(Parts {
             clock,
+            chance: Chance::Seeded(seed),
             control: queues.control,
             handshakes: queues.handshakes,
             dtls: DtlsSender { seats: Arc::default(), queues: queues.dtls_out, wakers: queues.wakers },

@@ -201,7 +201,7 @@ mod tests {
         static NOW: AtomicU64 = AtomicU64::new(0);
         let config = Config { slots: 8, ..Config::default() };
         let (_media_plane, mut workers) =
-            MediaPlane::simulate(&config, &NOW).expect("eventfds are to be had");
+            MediaPlane::simulate(&config, &NOW, 1).expect("eventfds are to be had");
         let worker = &mut workers[0];
         let most = STRANGERS_PER_SWEEP as usize;
         worker.turn(Timestamp::from_millis(1), &mut Strangers(most));

@@ -2,6 +2,7 @@
 //! and bottlenecks in front of them. Each plan gives figures; the binary prints them, the tests hold them.
 #![forbid(unsafe_code)]
 
+pub mod base_load;
 pub mod foreign;
 pub mod meeting;
 pub mod plans;

@@ -4,15 +4,17 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-const HELP: &str = "usage: quality [--foreign | --profiles] [--quick] [--json FILE] [--seeds N,...]";
+const HELP: &str =
+    "usage: quality [--foreign | --profiles | --base-load SECONDS] [--quick] [--json FILE] [--seeds N,...]";
 
 fn main() -> ExitCode {
-    let (mut quick, mut part, mut file, mut seeds) = (false, None, None, None);
+    let (mut quick, mut part, mut file, mut seeds, mut seconds) = (false, None, None, None, None);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => quick = true,
             "--foreign" | "--profiles" => part = Some(word),
+            "--base-load" => seconds = words.next(),
             "--json" => file = words.next(),
             "--seeds" => seeds = words.next(),
             "--help" => {
@@ -24,6 +26,15 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
+    }
+    if let Some(seconds) = seconds {
+        let Ok(seconds) = seconds.parse() else {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        };
+        let rate = quality::base_load::run(&mut quality::base_load::settled(1), seconds);
+        println!("{rate:.0} packets a second forwarded to 60 endpoints");
+        return ExitCode::SUCCESS;
     }
     let default = if quick { "1" } else { "1,2,3" };
     let seeds =

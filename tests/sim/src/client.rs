@@ -1,6 +1,6 @@
 //! A model client: ICE, SRTP and RTCP by the transport crate in the client's role, a microphone and a camera.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
@@ -38,12 +38,12 @@ pub struct Client {
     next_audio: Timestamp,
     next_video: Timestamp,
     /// What it received, by SSRC.
-    pub streams: HashMap<u32, Stream>,
+    pub streams: BTreeMap<u32, Stream>,
     known: Vec<(u32, StreamKind, u32)>,
-    sent_payloads: HashMap<u64, Vec<u8>>,
+    sent_payloads: BTreeMap<u64, Vec<u8>>,
     tokens: u64,
     /// Datagrams that could not be opened, by reason.
-    pub refused: HashMap<&'static str, u64>,
+    pub refused: BTreeMap<&'static str, u64>,
     /// How loud it is: 0 is the loudest, 127 silence (RFC 6464).
     pub level: u8,
     /// Audio frames that came as redundancy in later packets (RFC 2198): source and frame.
@@ -125,11 +125,11 @@ impl Client {
             camera: Vec::new(),
             next_audio: Timestamp::NEVER,
             next_video: Timestamp::NEVER,
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             known: Vec::new(),
-            sent_payloads: HashMap::new(),
+            sent_payloads: BTreeMap::new(),
             tokens: 0,
-            refused: HashMap::new(),
+            refused: BTreeMap::new(),
             level: 30,
             arrival_clock: None,
             arrivals: 0,

@@ -1,6 +1,7 @@
 //! Datagrams under way: delay, loss, reordering, duplication, corruption; all by a seed.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use contract::{Duration, Timestamp};
@@ -35,7 +36,7 @@ impl Faults {
 }
 
 /// Where a datagram goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum To {
     /// From this client to the server.
     Server(SocketAddr),
@@ -68,6 +69,7 @@ pub struct Network {
     faults: Faults,
     under_way: BTreeMap<(Timestamp, u64), (To, Vec<u8>)>,
     number: u64,
+    digest: DefaultHasher,
     /// Between some hosts and the server; the faults do not apply there.
     links: BTreeMap<(IpAddr, Direction), Link>,
 }
@@ -75,7 +77,8 @@ pub struct Network {
 impl Network {
     /// An empty network.
     pub fn new(faults: Faults) -> Network {
-        Network { faults, under_way: BTreeMap::new(), number: 0, links: BTreeMap::new() }
+        let (under_way, links, digest) = (BTreeMap::new(), BTreeMap::new(), DefaultHasher::new());
+        Network { faults, under_way, number: 0, digest, links }
     }
 
     /// Other faults from now on.
@@ -98,8 +101,14 @@ impl Network {
         self.links.iter_mut().map(|((host, direction), link)| (*host, *direction, link))
     }
 
+    /// Of every datagram that was sent so far: where, when, each byte.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
     /// Put a datagram on its way.
     pub fn send(&mut self, to: To, bytes: Vec<u8>, now: Timestamp, chance: &mut Chance) {
+        (to, now.as_micros(), &bytes).hash(&mut self.digest);
         if let Some(link) = self.links.get_mut(&to.link()) {
             return link.send(Parcel { to, bytes }, now, chance);
         }

@@ -29,6 +29,8 @@ pub struct World {
     pub reports: Vec<Report>,
     /// Whether those who join from now on take redundant audio (RFC 2198).
     pub redundancy: bool,
+    /// Whether turns are taken under the name of [`counted_turn`].
+    pub count_turns: bool,
     chance: Chance,
 }
 
@@ -46,7 +48,8 @@ impl World {
     pub fn with_config(config: Config, faults: Faults, seed: u64) -> World {
         let now: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
         let config = Config { local: vec![server_address()], ..config };
-        let (media_plane, workers) = MediaPlane::simulate(&config, now).expect("eventfds are to be had");
+        let (media_plane, workers) =
+            MediaPlane::simulate(&config, now, seed).expect("eventfds are to be had");
         let ios = workers.iter().map(|_| SimulatedIo::default()).collect();
         World {
             now,
@@ -57,6 +60,7 @@ impl World {
             network: Network::new(faults),
             reports: Vec::new(),
             redundancy: true,
+            count_turns: false,
             chance: Chance::new(seed),
         }
     }
@@ -235,7 +239,8 @@ impl World {
                 let at = (first + step) % self.workers.len();
                 // Under an allocator that counts, a turn that allocates is found out; under others this does nothing.
                 mesh::steady::begin();
-                moved |= self.workers[at].turn(now, &mut self.ios[at]);
+                let (worker, io) = (&mut self.workers[at], &mut self.ios[at]);
+                moved |= if self.count_turns { counted_turn(worker, now, io) } else { worker.turn(now, io) };
                 mesh::steady::end();
                 assert!(self.workers[at].statistics().balanced(), "worker {at}: a datagram vanished");
             }
@@ -276,6 +281,12 @@ impl World {
     fn client_of(&mut self, endpoint: EndpointId) -> Option<&mut Client> {
         self.clients.iter_mut().find(|client| client.endpoint == endpoint)
     }
+}
+
+/// A turn under a name of its own: a profiler that counts only within it leaves the clients out, and everything before.
+#[inline(never)]
+pub fn counted_turn(worker: &mut Worker, now: Timestamp, io: &mut SimulatedIo) -> bool {
+    worker.turn(now, io)
 }
 
 /// Where clients reach the server.

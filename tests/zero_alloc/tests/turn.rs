@@ -64,7 +64,7 @@ fn an_allocation_within_a_turn_is_counted() {
     let now: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
     let config = worker::Config { local: vec![sim::world::server_address()], ..worker::Config::default() };
     let (_media_plane, mut workers) =
-        worker::MediaPlane::simulate(&config, now).expect("eventfds are to be had");
+        worker::MediaPlane::simulate(&config, now, 1).expect("eventfds are to be had");
     steady::begin();
     workers[0].turn(Timestamp::ZERO, &mut Wasteful);
     steady::end();
