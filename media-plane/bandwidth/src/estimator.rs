@@ -157,6 +157,11 @@ impl Estimator {
         self.clamped(self.capacity.target.min(self.loss_limit.unwrap_or(f64::INFINITY)))
     }
 
+    /// Bits per second by the delay alone, whatever is lost.
+    pub fn target_by_delay(&self) -> u64 {
+        if self.hearing.deaf { self.target() } else { self.clamped(self.capacity.target) }
+    }
+
     /// The last decisions.
     pub fn log(&self) -> &Log {
         &self.log
@@ -301,7 +306,8 @@ impl Estimator {
         }
         if heard.arrived > 0 {
             self.hearing.newest_arrival = self.hearing.newest_arrival.max(heard.newest_arrival);
-            self.queueing.note(heard.least_delay.unwrap_or_default(), now);
+            let losing = self.loss.average() >= MUCH_LOST;
+            self.queueing.note(heard.least_delay.unwrap_or_default(), losing, now);
         }
         self.hearing.round_trip = match (heard.round_trip, self.hearing.round_trip) {
             (Some(sample), Some(known)) => Some((known * 7 + sample.min(ROUND_TRIP_MAX)) / 8),
@@ -509,6 +515,8 @@ const FEEDBACKS_PER_SECOND: u32 = 200;
 /// A queue of this length that does not grow is full if this share is lost.
 const FULL_QUEUE_MS: f64 = 100.0;
 const FULL_QUEUE_LOSS: f64 = 0.02;
+/// From this share on, what is lost may be what a full queue cannot take.
+const MUCH_LOST: f64 = 0.2;
 /// Unit of arrival times, and of reference times.
 const TICK_US: i64 = 250;
 const REFERENCE_US: i64 = 64_000;

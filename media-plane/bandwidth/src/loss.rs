@@ -25,6 +25,10 @@ const PREFERENCE_SMOOTHING: f64 = 0.002;
 const INHERENT_MIN: f64 = 0.001;
 const INHERENT_OFFSET: f64 = 0.05;
 const INHERENT_BALANCE: f64 = 100_000.0;
+/// Much loss, and the bits per second that are left at so much more. A radio link that loses every tenth packet by chance loses
+/// every eighth within a second or two, and is not to be taken for a narrow one; at a fifth a small picture is left.
+const MUCH_LOSS: f64 = 0.08;
+const MUCH_LOSS_BALANCE: f64 = 80_000.0;
 /// Of what came through under much loss, this much is sent on.
 const THROUGH: f64 = 0.9;
 /// While the loss limits, no more than this much of what arrives is believed in.
@@ -152,10 +156,10 @@ impl Loss {
             // More, though not all of the loss is explained by the link: wait.
             bandwidth = current;
         }
-        if self.average > INHERENT_OFFSET {
+        if self.average > MUCH_LOSS {
             // Much loss: less at once, though not less than what came through.
             let through = arriving.map_or(0.0, |arriving| arriving * THROUGH);
-            bandwidth = bandwidth.min((INHERENT_BALANCE / (self.average - INHERENT_OFFSET)).max(through));
+            bandwidth = bandwidth.min((MUCH_LOSS_BALANCE / (self.average - MUCH_LOSS)).max(through));
         }
         if let Some(arriving) = arriving {
             let step = if clean { CLEAN } else { CANDIDATES[0] };
@@ -249,6 +253,47 @@ mod tests {
             limit = loss.update(target, Some(rate * (1.0 - lost_at(rate))));
         }
         (limit.unwrap_or(target), loss.average())
+    }
+
+    /// As [`run`], with losses by chance, for a minute: the limit's mean over the second half, as a share of what the delay allows.
+    fn share_left_by_chance(target: f64, lost: f64, seed: u64) -> f64 {
+        let (mut loss, mut state) = (Loss::new(), seed);
+        let (mut limit, mut sum) = (None, 0.0);
+        for look in 0..240u64 {
+            let rate: f64 = limit.unwrap_or(target);
+            let packets = (rate / 4.0 / 8_000.0) as u64;
+            let mut arrived = 0.0;
+            for number in 0..=packets {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let arrives = (state >> 11) as f64 / (1u64 << 53) as f64 >= lost;
+                arrived += if arrives { 8_000.0 / 0.25 } else { 0.0 };
+                let sent = Timestamp::from_micros(look * 250_000 + number * 250_000 / packets.max(1));
+                loss.note(1_000, arrives, sent);
+            }
+            limit = loss.update(target, Some(arrived));
+            sum += if look >= 120 { limit.unwrap_or(target) } else { 0.0 };
+        }
+        sum / 120.0 / target
+    }
+
+    #[test]
+    fn what_a_radio_link_loses_by_chance_does_not_make_it_a_narrow_one() {
+        for (lost, least) in [(0.02, 0.99), (0.05, 0.99), (0.1, 0.95)] {
+            for target in [500_000.0, 1_000_000.0, 2_000_000.0] {
+                let shares = [1, 2, 3].map(|seed| share_left_by_chance(target, lost, seed));
+                let share = shares.iter().sum::<f64>() / 3.0;
+                assert!(share >= least, "{lost} of {target}: {shares:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_dropped_above_a_rate_is_found_out_at_every_rate() {
+        for capacity in [300_000.0, 800_000.0, 1_500_000.0] {
+            let (limit, average) = run(2_500_000.0, |rate| (1.0 - capacity / rate).max(0.0));
+            assert!((0.75 * capacity..1.2 * capacity).contains(&limit), "{capacity}: {limit}");
+            assert!(average < 0.15, "{capacity}: {average}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use contract::{Duration, Timestamp};
 /// The least delay is looked for in two halves of this length, so that it is forgotten in time: paths change and clocks
 /// drift (100 ppm are 2 ms in 20 s).
 const HALF: Duration = Duration::from_secs(10);
+/// While much is lost, of this length: a queue that stays full must not be learnt as the path.
+const HALF_LOSING: Duration = Duration::from_secs(60);
 
 /// Feedbacks that the noise is smoothed over: longer than it takes a queue to grow.
 const NOISE_OVER: f64 = 32.0;
@@ -33,8 +35,9 @@ impl Queueing {
     }
 
     /// The least difference of arrival and sending in one feedback: what stands in the queue even between bursts.
-    pub(crate) fn note(&mut self, least_us: i64, now: Timestamp) {
-        if now.since(self.since) > HALF {
+    /// While much is lost, that is not forgotten so soon.
+    pub(crate) fn note(&mut self, least_us: i64, losing: bool, now: Timestamp) {
+        if now.since(self.since) > if losing { HALF_LOSING } else { HALF } {
             self.before = self.now.take();
             self.since = now;
         }
@@ -72,12 +75,15 @@ mod tests {
         let mut queueing = Queueing::default();
         let mut taken = 0;
         for number in 0..600u64 {
-            queueing
-                .note([0, 14, 5, 11, 2, 9][number as usize % 6] * 1_000, Timestamp::from_millis(number * 50));
+            queueing.note(
+                [0, 14, 5, 11, 2, 9][number as usize % 6] * 1_000,
+                false,
+                Timestamp::from_millis(number * 50),
+            );
             taken += usize::from(number > 100 && queueing.is_queue());
         }
         assert_eq!(taken, 0);
-        queueing.note(60_000, Timestamp::from_millis(30_000));
+        queueing.note(60_000, false, Timestamp::from_millis(30_000));
         assert!(queueing.is_queue());
     }
 
@@ -90,10 +96,23 @@ mod tests {
             let delay = -7_000_000
                 + if (5..10).contains(&second) { 80_000 } else { 0 }
                 + if second >= 20 { 40_000 } else { 0 };
-            queueing.note(delay, Timestamp::from_millis(second * 1_000));
+            queueing.note(delay, false, Timestamp::from_millis(second * 1_000));
             waits.push(queueing.queue_ms());
         }
         assert_eq!((waits[4], waits[7], waits[11], waits[25]), (0.0, 80.0, 0.0, 40.0));
         assert_eq!(waits[45], 0.0);
+    }
+
+    #[test]
+    fn a_queue_that_stays_full_is_not_taken_for_the_path() {
+        let mut queueing = Queueing::default();
+        for second in 0..50 {
+            queueing.note(
+                if second == 0 { 0 } else { 300_000 },
+                true,
+                Timestamp::from_millis(second * 1_000),
+            );
+        }
+        assert_eq!(queueing.queue_ms(), 300.0);
     }
 }

@@ -9,14 +9,10 @@ use crate::seat::Seat;
 
 /// How far back the frames lie that are sent once more, the farthest first, by what the link carries in bits per second at least:
 /// with the first row five packets in a row must be lost before anything is, with the last two.
-const DISTANCES: [(u64, &[u64]); 3] = [(2_000_000, &[4, 2, 1]), (QUEUED_BELOW, &[2, 1]), (0, &[1])];
+const DISTANCES: [(u64, &[u64]); 3] = [(1_500_000, &[4, 2, 1]), (300_000, &[2, 1]), (0, &[1])];
 const DISTANCES_MAX: usize = 3;
 /// Of frames up to this length three go beside the newest.
 const SHORT: usize = 200;
-/// A link that carries less, and on which something waits for longer than this, in milliseconds, has hardly room for a voice beside a
-/// picture. One that only loses seems narrower than it is.
-const QUEUED_BELOW: u64 = 300_000;
-const QUEUED_MS: u32 = 30;
 /// Frames remembered; some to spare for reordering.
 const REMEMBERED: usize = 8;
 /// Longer frames are not repeated: music in stereo has other needs than speech.
@@ -90,15 +86,15 @@ impl RecentAudio {
 }
 
 impl Seat {
-    /// The receiver lost this share, in 1/256. On a link that is full, redundancy would only add to what is lost. The target
-    /// says nothing here: loss alone lowers it, and that is when a voice needs redundancy most.
+    /// The receiver lost this share, in 1/256. On a link that is full, redundancy would only add to what is lost. The target by
+    /// delay alone says how wide it is: loss lowers the other, and that is when a voice needs redundancy most.
     pub(crate) fn note_loss(&mut self, fraction: u8, now: Timestamp) {
         let bandwidth = self.transport.bandwidth();
         if bandwidth.queue_ms() > QUEUE_MS_MAX {
             self.protected_until = self.protected_until.min(now);
         } else if fraction >= LOSS_MIN {
             self.protected_until = now + PROTECTED_FOR;
-            self.protection = distances(bandwidth.target(), bandwidth.queue_ms());
+            self.protection = distances(bandwidth.target_by_delay());
         }
     }
 
@@ -134,9 +130,8 @@ impl Seat {
     }
 }
 
-/// Which frames are sent once more over a link that carries so much, with such a queue.
-fn distances(target: u64, queue_ms: u32) -> &'static [u64] {
-    let carries = if queue_ms > QUEUED_MS { target } else { target.max(QUEUED_BELOW) };
+/// Which frames are sent once more over a link that carries so much: a narrow one has hardly room for a voice beside a picture.
+fn distances(carries: u64) -> &'static [u64] {
     DISTANCES.iter().find(|(least, _)| carries >= *least).map_or(&[], |(_, distances)| distances)
 }
 
@@ -145,11 +140,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_narrow_link_with_a_queue_gets_less_redundancy_than_one_that_only_loses() {
-        let rows =
-            [(2_000_000, 80, 3), (1_000_000, 80, 2), (200_000, 80, 1), (200_000, 0, 2), (50_000, 0, 2)];
-        for (target, queue_ms, frames) in rows {
-            assert_eq!(distances(target, queue_ms).len(), frames, "{target} {queue_ms}");
+    fn the_narrower_a_link_the_less_redundancy() {
+        for (carries, frames) in [(1_500_000, 3), (1_000_000, 2), (300_000, 2), (200_000, 1), (50_000, 1)] {
+            assert_eq!(distances(carries).len(), frames, "{carries}");
         }
     }
 }
