@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -198,6 +199,10 @@ impl Task {
                     self.session.request(RequestId(asked), body, self.clock.now(), &mut events);
                 }
                 frame = frames.recv(), if is_open => is_open = self.heard(frame, &mut frames, &mut events),
+                request = first_abandoned(&mut self.replies) => {
+                    self.replies.remove(&request);
+                    self.session.abandoned(request, self.clock.now());
+                }
                 () = self.clock.sleep_until(self.session.poll_timeout()) => {
                     self.session.handle_timeout(self.clock.now(), &mut events);
                 }
@@ -255,6 +260,17 @@ impl Task {
         }
         true
     }
+}
+
+/// The first request for whose answer nobody waits any more: its connection closed.
+async fn first_abandoned(replies: &mut HashMap<RequestId, oneshot::Sender<String>>) -> RequestId {
+    std::future::poll_fn(|context| {
+        let mut open = replies.iter_mut();
+        let abandoned =
+            open.find_map(|(request, reply)| reply.poll_closed(context).is_ready().then_some(*request));
+        abandoned.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Pages of other origins that may connect may read the answer too.

@@ -118,9 +118,6 @@ fn refused(refusal: ConferenceRefusal) -> Response {
         ConferenceRefusal::NotAuthorized => {
             (StatusCode::FORBIDDEN, "somebody who can log in has to start this conference").into_response()
         }
-        ConferenceRefusal::NotAllowed => {
-            (StatusCode::FORBIDDEN, "the token does not open this room").into_response()
-        }
         // Clients look for these words, and not at the beginning.
         ConferenceRefusal::SessionInvalid => {
             (StatusCode::BAD_REQUEST, "Error: 400 invalid-session").into_response()

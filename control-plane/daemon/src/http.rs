@@ -368,6 +368,8 @@ async fn bridge_channel(
     upgrade
         .max_message_size(CHANNEL_MESSAGE_BYTES_MAX)
         .max_frame_size(CHANNEL_MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .on_upgrade(move |socket| channels::serve(socket, endpoint, id, public.signaling))
 }
 

@@ -25,8 +25,10 @@ use crate::room_services::RoomRequest;
 use crate::status::{Rates, Sample, Seat, Status, WorkerSample};
 use crate::wake::WakeUp;
 
+mod endpoints;
 mod intake;
 
+use self::endpoints::{Endpoint, Endpoints};
 pub(crate) use self::intake::{Handle, queue};
 
 /// What the loop is told.
@@ -109,8 +111,7 @@ pub(crate) struct SignalingLoop {
     requests: HashMap<u64, oneshot::Sender<Result<ConferenceAnswer, ConferenceRefusal>>>,
     requests_made: u64,
     sampled_at: Timestamp,
-    /// Of each receiver: video sources that it is sent, and its bandwidth.
-    heard: HashMap<EndpointId, (usize, Option<u64>)>,
+    endpoints: Endpoints,
     status: Arc<Status>,
 }
 
@@ -136,7 +137,7 @@ impl SignalingLoop {
             requests: HashMap::new(),
             requests_made: 0,
             sampled_at: Timestamp::ZERO,
-            heard: HashMap::new(),
+            endpoints: Endpoints::default(),
             status,
         }
     }
@@ -220,34 +221,35 @@ impl SignalingLoop {
     fn note(&mut self, report: &Report) {
         self.status.totals.note(report);
         match report {
+            Report::EndpointReady { endpoint, .. } => {
+                let names = names(&self.signaling, *endpoint);
+                self.endpoints.ready(*endpoint, names);
+            }
             Report::EndpointExpired { endpoint, reason } => {
                 self.channels.expire(*endpoint);
-                self.heard.remove(endpoint);
-                let (conference, id) = self.names(*endpoint);
+                let Endpoint { conference, id, .. } = self.endpoints.expired(*endpoint);
                 tracing::info!(conference, id, %endpoint, ?reason, "an endpoint left the media plane");
             }
             Report::TransportConnected { endpoint, remote } => {
-                let (conference, id) = self.names(*endpoint);
+                let (conference, id) = names(&self.signaling, *endpoint);
                 tracing::info!(conference, id, %endpoint, ipv6 = remote.is_ipv6(), "media has a path");
             }
             Report::TransportFailed { endpoint } => {
-                let (conference, id) = self.names(*endpoint);
+                let (conference, id) = names(&self.signaling, *endpoint);
                 tracing::info!(conference, id, %endpoint, "media has no path");
             }
             Report::ForwardedSources { endpoint, sources } => {
-                self.heard.entry(*endpoint).or_default().0 = sources.len();
+                if let Some(endpoint) = self.endpoints.get_mut(*endpoint) {
+                    endpoint.forwarded = sources.len();
+                }
             }
             Report::Bandwidth { endpoint, bits_per_second } => {
-                self.heard.entry(*endpoint).or_default().1 = Some(*bits_per_second);
+                if let Some(endpoint) = self.endpoints.get_mut(*endpoint) {
+                    endpoint.bandwidth = Some(*bits_per_second);
+                }
             }
             _ => {}
         }
-    }
-
-    /// Room and nickname of an endpoint, for the log; empty if it is gone.
-    fn names(&self, endpoint: EndpointId) -> (&str, &str) {
-        let seat = self.signaling.focus().seat_of(endpoint);
-        seat.map_or(("", ""), |(room, id)| (room.as_str(), id))
     }
 
     fn take(&mut self, message: Message) {
@@ -495,8 +497,9 @@ impl SignalingLoop {
         let mut seats: Vec<Seat> = counted
             .filter_map(|(worker, statistics)| {
                 let (room, id) = focus.seat_of(statistics.endpoint)?;
+                let endpoint = self.endpoints.get(statistics.endpoint);
                 let (forwarded, estimate_bps) =
-                    self.heard.get(&statistics.endpoint).copied().unwrap_or_default();
+                    endpoint.map(|endpoint| (endpoint.forwarded, endpoint.bandwidth)).unwrap_or_default();
                 let room = room.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
                 Some(Seat { room, id: id.to_owned(), worker, forwarded, estimate_bps, statistics })
             })
@@ -522,6 +525,12 @@ async fn woken(wake: Option<&WakeUp>) {
         Some(wake) => wake.woken().await,
         None => std::future::pending().await,
     }
+}
+
+/// Room and nickname of an endpoint, for the log; empty if it is gone.
+fn names(signaling: &Signaling, endpoint: EndpointId) -> (&str, &str) {
+    let seat = signaling.focus().seat_of(endpoint);
+    seat.map_or(("", ""), |(room, id)| (room.as_str(), id))
 }
 
 /// Messages taken before reports and timers have their turn.

@@ -82,7 +82,6 @@ impl From<ConferenceRefusal> for Refusal {
             ConferenceRefusal::Draining => Refusal::Draining,
             ConferenceRefusal::NotAuthorized => Refusal::HostRequired,
             ConferenceRefusal::SessionInvalid => Refusal::SessionInvalid,
-            ConferenceRefusal::NotAllowed => Refusal::TokenOfOtherRoom,
         }
     }
 }

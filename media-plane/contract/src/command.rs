@@ -74,6 +74,11 @@ pub enum Command {
         /// Its video.
         video: bool,
     },
+    /// Send an endpoint no redundant audio (RFC 2198): its answer left out what it was offered.
+    LeaveOutRedundancy {
+        /// The receiver.
+        endpoint: EndpointId,
+    },
     /// Remove an endpoint. Answered by [`crate::Report::EndpointExpired`].
     ExpireEndpoint {
         /// Which.

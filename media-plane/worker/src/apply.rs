@@ -116,6 +116,12 @@ impl Worker {
                 }
                 Spent::Nothing
             }
+            Order::LeaveOutRedundancy { seat, endpoint } => {
+                if let Some(seat) = seat_mut(&mut self.seats, seat, endpoint) {
+                    seat.leave_out_redundancy();
+                }
+                Spent::Nothing
+            }
             Order::CopyBandwidth { seat, endpoint, mut copy } => {
                 if let Some(seat) = seat_mut(&mut self.seats, seat, endpoint) {
                     copy.copy(endpoint, seat.transport.bandwidth());

@@ -142,6 +142,9 @@ impl MediaPlane {
             Command::SetForceMute { endpoint, audio, video } => {
                 self.order_seat(endpoint, |seat| Order::SetForceMute { seat, endpoint, audio, video });
             }
+            Command::LeaveOutRedundancy { endpoint } => {
+                self.order_seat(endpoint, |seat| Order::LeaveOutRedundancy { seat, endpoint });
+            }
             Command::ExpireEndpoint { endpoint } => {
                 self.expire(endpoint, contract::report::ExpiryReason::Command)
             }

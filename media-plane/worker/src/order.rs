@@ -88,6 +88,10 @@ pub(crate) enum Order {
         audio: bool,
         video: bool,
     },
+    LeaveOutRedundancy {
+        seat: u32,
+        endpoint: EndpointId,
+    },
     /// Fresh state for outgoing streams, in place of what was used up.
     AddSpares {
         seat: u32,

@@ -124,6 +124,11 @@ impl Seat {
         Some((number, &out[..len]))
     }
 
+    /// The receiver was offered redundant audio and does not take it.
+    pub(crate) fn leave_out_redundancy(&mut self) {
+        self.payload_types.retain(|signalled| signalled.codec != Codec::Red);
+    }
+
     /// The payload type of redundant audio, if it is spoken.
     fn red(&self) -> Option<u8> {
         self.payload_types.iter().find(|signalled| signalled.codec == Codec::Red).map(|red| red.number)

@@ -178,7 +178,8 @@ impl World {
         }
     }
 
-    fn tell(&mut self, command: Command) {
+    /// What the control plane orders.
+    pub fn tell(&mut self, command: Command) {
         self.media_plane.command(command).expect("there is a seat");
     }
 

@@ -1,7 +1,7 @@
 //! Whole conferences under a seed. A failing run prints its seed; the same seed fails again.
 
 use contract::session::VideoConstraint;
-use contract::{DropReason, Duration, Metric, Report};
+use contract::{Command, DropReason, Duration, Metric, Report};
 use sim::{Faults, World};
 
 /// Every stream of every client is continuous, and there are as many as there should be.
@@ -118,6 +118,20 @@ fn bad_lines_lose_frames_but_never_continuity() {
             "seed {seed}: losses were repaired"
         );
     }
+}
+
+#[test]
+fn redundant_audio_goes_to_those_who_lose_packets_and_take_it() {
+    let faults = Faults { loss: 0.1, ..Faults::NONE };
+    let mut world = World::new(1, faults, 21);
+    for _ in 0..3 {
+        world.join(1, false, 0, true);
+    }
+    world.tell(Command::LeaveOutRedundancy { endpoint: world.clients[0].endpoint });
+    world.run(Duration::from_secs(10));
+    let recovered: Vec<usize> = world.clients.iter().map(|client| client.recovered.len()).collect();
+    assert!(recovered[0] == 0 && recovered[1] > 100 && recovered[2] > 100, "{recovered:?}");
+    assert!(receives(&world, 0, 20) > 300, "the voice comes without it");
 }
 
 #[test]

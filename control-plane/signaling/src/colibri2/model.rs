@@ -50,6 +50,8 @@ pub struct EndpointModify {
     pub force_mute: Option<ForceMute>,
     /// Last-n until the client's first constraints; −1 = no limit.
     pub initial_last_n: Option<i32>,
+    /// Its answer leaves out the redundant audio (RFC 2198) that it was offered. colibri2 has no word for it.
+    pub leaves_out_redundancy: bool,
 }
 
 /// A change to a relay, which is a bridge as a peer of a bridge.

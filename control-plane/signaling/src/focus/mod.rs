@@ -74,9 +74,6 @@ pub enum ConferenceRefusal {
     /// The authentication session is over, or is that of another browser.
     #[error("invalid authentication session")]
     SessionInvalid,
-    /// The token is for another room, or has ended.
-    #[error("the token does not open this room")]
-    NotAllowed,
     /// This server is to be stopped and takes no new ones.
     #[error("this server is about to stop and takes no new conferences; those under way go on")]
     Draining,
@@ -240,14 +237,19 @@ impl Focus {
                 self.set_timer(empty_at, Timer::Empty(request.room.clone()));
             }
         }
+        Ok(self.ready_answer())
+    }
+
+    /// What a request is answered that may be followed by a join.
+    pub fn ready_answer(&self) -> ConferenceAnswer {
         let properties = [("authentication", "false"), ("visitors-supported", "false")];
-        Ok(ConferenceAnswer {
+        ConferenceAnswer {
             ready: true,
             focus_jid: self.config.focus_jid.to_bare(),
             session_id: None,
             identity: None,
             properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        })
+        }
     }
 
     /// An occupant joined.

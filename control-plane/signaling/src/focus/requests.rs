@@ -106,6 +106,7 @@ impl Focus {
             transport: Some(TransportModify { ice: Some(accept.transport), ..TransportModify::default() }),
             sources: Some(sources),
             initial_last_n: accept.initial_last_n,
+            leaves_out_redundancy: !accept.takes_redundancy,
             ..EndpointModify::default()
         };
         let asked = Asked::Update { room: room.clone(), nick: nick.to_owned() };

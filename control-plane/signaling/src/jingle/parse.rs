@@ -43,6 +43,8 @@ pub struct Accept {
     pub sources: EndpointSources,
     /// Last-n until the first constraints.
     pub initial_last_n: Option<i32>,
+    /// It may be sent redundant audio (RFC 2198), if that was offered.
+    pub takes_redundancy: bool,
 }
 
 /// The content of a `session-terminate`.
@@ -115,7 +117,34 @@ fn accept(jingle: &Element, owner: &str) -> Result<Accept, ParseError> {
     let last_n = contents(jingle)
         .find_map(|content| content.child("initial-last-n", ns::COLIBRI2))
         .and_then(|element| element.attribute("value")?.parse().ok());
-    Ok(Accept { transport: transport(jingle), sources: sources(jingle, owner)?, initial_last_n: last_n })
+    Ok(Accept {
+        transport: transport(jingle),
+        sources: sources(jingle, owner)?,
+        initial_last_n: last_n,
+        takes_redundancy: takes_redundancy(jingle),
+    })
+}
+
+/// An answer lists the payload types that it takes of those offered (XEP-0167 §6). One that lists none of audio says nothing
+/// of them.
+fn takes_redundancy(jingle: &Element) -> bool {
+    let descriptions = contents(jingle).filter_map(|content| Some((content, media_of(content)?)));
+    let audio = descriptions.filter(|(_, media)| *media == Media::Audio);
+    let mut listed = audio
+        .filter_map(|(content, _)| content.child("description", ns::RTP))
+        .flat_map(|description| description.children_named("payload-type", ns::RTP))
+        .filter_map(|payload_type| payload_type.attribute("name"))
+        .peekable();
+    listed.peek().is_none() || listed.any(|name| name.eq_ignore_ascii_case("red"))
+}
+
+fn media_of(content: &Element) -> Option<Media> {
+    let description = content.child("description", ns::RTP)?;
+    match description.attribute("media").or(content.attribute("name")) {
+        Some("audio") => Some(Media::Audio),
+        Some("video") => Some(Media::Video),
+        _ => None,
+    }
 }
 
 /// Sources are sorted by the media type of the description; a client may have several contents of one type.
@@ -123,11 +152,7 @@ fn sources(jingle: &Element, owner: &str) -> Result<EndpointSources, ParseError>
     let mut sources = EndpointSources::default();
     for content in contents(jingle) {
         let Some(description) = content.child("description", ns::RTP) else { continue };
-        let media = match description.attribute("media").or(content.attribute("name")) {
-            Some("audio") => Media::Audio,
-            Some("video") => Media::Video,
-            _ => continue,
-        };
+        let Some(media) = media_of(content) else { continue };
         parse_sources(description, media, owner, &mut sources)?;
     }
     Ok(sources)
@@ -202,6 +227,25 @@ mod tests {
         );
         assert_eq!(accept.initial_last_n, Some(5));
         assert_eq!(accept.transport.fingerprints.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_without_red_takes_no_redundancy() {
+        let audio = |types: &str| {
+            let description = format!(
+                "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>{types}</description>"
+            );
+            let video = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
+                         <payload-type id='100' name='VP8'/><payload-type id='116' name='red'/></description></content>";
+            format!("<content name='audio'>{description}</content>{video}")
+        };
+        let (opus, red) = ("<payload-type id='111' name='opus'/>", "<payload-type id='112' name='RED'/>");
+        let rows = [(format!("{opus}{red}"), true), (opus.to_owned(), false), (String::new(), true)];
+        for (types, expected) in rows {
+            let request = parse("session-accept", &audio(&types));
+            let Ok(Request { action: Action::Accept(accept), .. }) = request else { panic!("{request:?}") };
+            assert_eq!(accept.takes_redundancy, expected, "{types}");
+        }
     }
 
     #[test]

@@ -29,11 +29,19 @@ impl Signaling {
         request: &ConferenceRequest,
         now: Timestamp,
     ) -> Result<ConferenceAnswer, ConferenceRefusal> {
-        let granted = self.authorize(asker, request, now)?;
-        let mut answer = self.conference(request, now)?;
-        if let Asker::Session(session) = asker {
-            self.upgrade(*session, &request.room, now);
-        }
+        let (jid, credentials) = self.requester(asker)?;
+        let (granted, mut answer) = if self.admits(&credentials, &request.room, now) {
+            let granted = self.authorize(jid.as_ref(), &credentials, request, now)?;
+            let answer = self.conference(request, now)?;
+            if let Asker::Session(session) = asker {
+                self.upgrade(*session, &request.room, now);
+            }
+            (granted, answer)
+        } else {
+            // Stock clients repeat a refused request for ever and show why a join is refused. So the token of another room is
+            // told so when it joins, as by existing servers; no room is made for it.
+            (Granted::default(), self.focus.ready_answer())
+        };
         if let Hosts::Authenticated { external } = self.authentication.hosts() {
             answer.properties.retain(|(name, _)| name != "authentication");
             answer.properties.push(("authentication".to_owned(), "true".to_owned()));
@@ -54,10 +62,10 @@ impl Signaling {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let Some(entry) = self.sessions.get(&session) else { return Ok(()) };
-        let is_inside = |room: &crate::room::Room| room.occupant_of(session).is_some();
-        if self.rooms.get(address).is_none_or(is_inside) {
+        if self.rooms.get(address).is_some_and(|room| room.occupant_of(session).is_some()) {
             return Ok(());
         }
+        // Also where no room is: it was not made for this token.
         if !self.admits(&entry.credentials, address, now) {
             return Err(Refusal::TokenOfOtherRoom);
         }
@@ -124,25 +132,27 @@ impl Signaling {
         self.send(session, stanza::iq_result(iq).with(Element::new("logout", ns::FOCUS)));
     }
 
+    /// The address of who asks, if it is connected, and what it proved.
+    fn requester(&self, asker: &Asker<'_>) -> Result<(Option<BareJid>, Credentials), ConferenceRefusal> {
+        match asker {
+            Asker::Http(credentials) => Ok((None, (*credentials).clone())),
+            Asker::Session(session) => {
+                let entry = self.sessions.get(session).ok_or(ConferenceRefusal::NotAuthorized)?;
+                Ok((Some(entry.jid.to_bare()), entry.credentials.clone()))
+            }
+        }
+    }
+
     fn authorize(
         &mut self,
-        asker: &Asker<'_>,
+        jid: Option<&BareJid>,
+        credentials: &Credentials,
         request: &ConferenceRequest,
         now: Timestamp,
     ) -> Result<Granted, ConferenceRefusal> {
-        let (jid, credentials) = match asker {
-            Asker::Http(credentials) => (None, (*credentials).clone()),
-            Asker::Session(session) => {
-                let entry = self.sessions.get(session).ok_or(ConferenceRefusal::NotAuthorized)?;
-                (Some(entry.jid.to_bare()), entry.credentials.clone())
-            }
-        };
-        if !self.admits(&credentials, &request.room, now) {
-            return Err(ConferenceRefusal::NotAllowed);
-        }
         let requester = Requester {
-            jid: jid.as_ref(),
-            credentials: &credentials,
+            jid,
+            credentials,
             machine_uid: request.machine_uid.as_deref(),
             session_id: request.session_id.as_deref(),
         };

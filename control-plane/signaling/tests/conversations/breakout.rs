@@ -200,7 +200,7 @@ fn a_token_opens_the_breakout_rooms_of_the_meeting_that_it_names_and_no_other_s(
     world.run(&format!(
         "
         Bob > {asks}
-        Bob < <iq * type='error'><error *<not-allowed *Your token does not open this room*
+        Bob < <iq * type='result'>*ready='true'*
         Bob > {joins}
         Bob < <presence * type='error'><error *<not-allowed *Your token does not open this room*
         "

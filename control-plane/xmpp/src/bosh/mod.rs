@@ -20,7 +20,7 @@ pub const REQUESTS_MAX: u64 = 2;
 const HOLD_MAX: u64 = 1;
 /// Longest time that a request is kept open; proxies cut connections that are silent for longer.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
-/// Time without any open request after which the client is gone.
+/// Time without any open request after which the client is gone; as Prosody's `bosh_max_inactivity`.
 pub const INACTIVITY: Duration = Duration::from_secs(60);
 /// Bytes that wait for a client's next request: the presences of a room of some hundred with room to spare.
 const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -76,6 +76,8 @@ struct Held {
     rid: u64,
     request: RequestId,
     since: Timestamp,
+    /// When its connection closed. Its answer is made all the same, for the client that asks for it again.
+    abandoned: Option<Timestamp>,
 }
 
 /// How far the end of a session is.
@@ -141,6 +143,13 @@ impl Session {
         self.flush(now, out);
     }
 
+    /// The connection of a request that is open closed: a tab that was closed without a word, or a network that changed.
+    pub fn abandoned(&mut self, request: RequestId, now: Timestamp) {
+        if let Some(held) = self.held.iter_mut().find(|held| held.request == request) {
+            held.abandoned = Some(now);
+        }
+    }
+
     /// A frame from the stream. It goes out at the next [`Session::flush`].
     pub fn frame(&mut self, frame: String, out: &mut Vec<Event>) {
         if self.end != End::Open || frame == CLOSE_FRAME {
@@ -188,11 +197,12 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Timestamp {
-        match (self.held.front(), self.end) {
-            (_, End::Told) => Timestamp::NEVER,
-            (Some(held), _) => held.since.after(self.wait),
-            (None, _) => self.quiet_since.after(INACTIVITY),
+        if self.end == End::Told {
+            return Timestamp::NEVER;
         }
+        let answer = self.held.front().map_or(Timestamp::NEVER, |held| held.since.after(self.wait));
+        let end = self.absent_since().map_or(Timestamp::NEVER, |since| since.after(INACTIVITY));
+        answer.min(end)
     }
 
     /// Answers what was kept open long enough; ends a session whose client is gone.
@@ -200,13 +210,20 @@ impl Session {
         while self.held.front().is_some_and(|held| held.since.after(self.wait) <= now) {
             self.answer_oldest(now, out);
         }
-        if self.held.is_empty() && self.end != End::Told && self.quiet_since.after(INACTIVITY) <= now {
+        let is_gone = self.absent_since().is_some_and(|since| since.after(INACTIVITY) <= now);
+        if is_gone && self.end != End::Told {
             self.end = End::Told;
-            let early = std::mem::take(&mut self.early);
+            let early = std::mem::take(&mut self.early).into_values().map(|(request, _)| request);
             let text = || terminate(Some("item-not-found"));
-            out.extend(early.into_values().map(|(request, _)| Event::Answer { request, text: text() }));
+            let open = self.held.drain(..).map(|held| held.request).chain(early);
+            out.extend(open.map(|request| Event::Answer { request, text: text() }));
             out.push(Event::Over);
         }
+    }
+
+    /// Since when the client has no request open on a connection that stands.
+    fn absent_since(&self) -> Option<Timestamp> {
+        self.held.iter().try_fold(self.quiet_since, |since, held| Some(since.max(held.abandoned?)))
     }
 
     /// The request whose turn it is.
@@ -215,7 +232,7 @@ impl Session {
             out.push(Event::Answer { request, text: terminate(Some("policy-violation")) });
             return self.abort("policy-violation", out);
         }
-        self.held.push_back(Held { rid: body.rid(), request, since: now });
+        self.held.push_back(Held { rid: body.rid(), request, since: now, abandoned: None });
         if !std::mem::replace(&mut self.is_opened, true) {
             out.push(Event::Frame(self.open()));
         }
@@ -232,11 +249,12 @@ impl Session {
     /// A request that came before: its answer was lost, or its connection.
     fn repeated(&mut self, request: RequestId, rid: u64, now: Timestamp, out: &mut Vec<Event>) {
         if let Some((_, text)) = self.answered.iter().find(|(answered, _)| *answered == rid) {
+            self.quiet_since = now;
             return out.push(Event::Answer { request, text: text.clone() });
         }
         if let Some(held) = self.held.iter_mut().find(|held| held.rid == rid) {
             let replaced = std::mem::replace(&mut held.request, request);
-            held.since = now;
+            (held.since, held.abandoned) = (now, None);
             return out.push(Event::Answer { request: replaced, text: body::empty().to_string() });
         }
         out.push(Event::Answer { request, text: terminate(Some("item-not-found")) });
@@ -255,7 +273,7 @@ impl Session {
             self.answered.pop_front();
         }
         self.answered.push_back((held.rid, text.clone()));
-        self.quiet_since = now;
+        self.quiet_since = self.quiet_since.max(held.abandoned.unwrap_or(now));
         out.push(Event::Answer { request: held.request, text });
     }
 

@@ -191,6 +191,43 @@ fn a_client_that_stays_away_is_gone_after_a_minute() {
 }
 
 #[test]
+fn a_client_whose_connection_closed_is_gone_a_minute_later_whatever_is_said_meanwhile() {
+    for is_said in [false, true] {
+        let mut session = session();
+        ask(&mut session, 11, "", "", at(20));
+        session.abandoned(RequestId(11), at(25));
+        if is_said {
+            say(&mut session, &["<a/>"], at(40));
+        } else {
+            let mut out = Vec::new();
+            session.handle_timeout(at(50), &mut out);
+            assert_eq!(out, [answer(11, EMPTY)], "its wait is over");
+        }
+        assert_eq!(session.poll_timeout(), at(85));
+        let mut out = Vec::new();
+        session.handle_timeout(at(85), &mut out);
+        assert_eq!(out, [Event::Over], "said: {is_said}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_again_after_its_connection_broke_is_not_gone() {
+    let mut session = session();
+    ask(&mut session, 11, "", "", at(20));
+    session.abandoned(RequestId(11), at(25));
+    let mut out = Vec::new();
+    session.request(RequestId(99), body(11, "sid='s'", ""), at(30), &mut out);
+    assert_eq!(session.poll_timeout(), at(60), "the wait of the request that took its place");
+    assert_eq!(say(&mut session, &["<a/>"], at(31)), [answer(99, &said("<a/>"))]);
+    assert_eq!(session.poll_timeout(), at(91));
+    // Nor is one whose answer went out to nobody: it is kept.
+    ask(&mut session, 12, "", "", at(32));
+    session.abandoned(RequestId(12), at(33));
+    say(&mut session, &["<b/>"], at(34));
+    assert_eq!(ask(&mut session, 12, "", "", at(35)), [answer(12, &said("<b/>"))]);
+}
+
+#[test]
 fn waits_and_holds_are_bounded() {
     for (attributes, wait, hold) in
         [("wait='3600' hold='9'", 60, 1), ("wait='5' hold='0'", 5, 0), ("", 60, 1)]

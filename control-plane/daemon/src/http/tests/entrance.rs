@@ -119,7 +119,10 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
     let user = json!({ "name": "Ann", "id": "u-77", "moderator": true, "features": features });
     let good = token("standup", user);
     let mut ann = Client::sign_in(&server, "meet.sluice", Some(&good)).await.expect("let in");
+    // Stock clients show why they may not join, not why a request for a conference is refused.
     let other = ann.conference("other", "").await;
+    assert!(other.contains("ready='true'"), "{other}");
+    let other = ann.join("other").await;
     assert!(
         other.contains("<not-allowed ") && other.contains("Your token does not open this room"),
         "{other}"
@@ -219,7 +222,9 @@ async fn conference_requests_over_http_carry_the_token_in_their_head() {
     let body = r#"{"room":"standup@conference.meet.sluice","machineUid":"m"}"#;
     assert_eq!(status_of(&ask(String::new(), body).await), "403");
     let wrong = format!("Authorization: Bearer {}\r\n", token("other", json!({})));
-    assert_eq!(status_of(&ask(wrong, body).await), "403");
+    let answer = ask(wrong, body).await;
+    assert!(answer.contains("\"ready\":true") && !answer.contains("sessionId"), "{answer}");
+    assert_eq!(status_of(&ask(String::new(), body).await), "403", "no room was made");
     let good = format!("Authorization: Bearer {}\r\n", token("standup", json!({})));
     let answer = ask(good, body).await;
     assert!(answer.contains("\"ready\":true") && answer.contains("\"sessionId\":\""), "{answer}");

@@ -153,6 +153,9 @@ impl Bridge {
         if let Some(mute) = modify.force_mute {
             self.command(Command::SetForceMute { endpoint: id, audio: mute.audio, video: mute.video });
         }
+        if modify.leaves_out_redundancy {
+            self.command(Command::LeaveOutRedundancy { endpoint: id });
+        }
         if let Some(last_n) = modify.initial_last_n {
             if let Some(endpoint) = self.endpoints.get_mut(&id) {
                 endpoint.channel.video.set_initial_last_n(last_n);

@@ -32,6 +32,22 @@ fn an_accept_sets_transport_fingerprint_and_sources() {
 }
 
 #[test]
+fn who_answers_without_red_is_sent_no_redundant_audio() {
+    for (listed, told) in [("opus", 1), ("red", 0)] {
+        let mut world = World::new(config());
+        world.join("ann", WEB);
+        world.join("bob", WEB);
+        let description = format!(
+            "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'><payload-type id='111' name='{listed}'/></description>"
+        );
+        let answer = format!("<content name='audio'>{description}{TRANSPORT}</content>");
+        assert_eq!(outcome(&world.jingle("ann", "session-accept", &answer)), "result");
+        let command = Command::LeaveOutRedundancy { endpoint: world.endpoint("ann") };
+        assert_eq!(world.commands.iter().filter(|it| **it == command).count(), told, "{listed}");
+    }
+}
+
+#[test]
 fn with_rewriting_nobody_is_told_sources_over_jingle() {
     let mut world = World::meeting(&["ann", "bob"], WEB);
     world.jingle("ann", "source-add", &share("ann", 3_000));
