@@ -84,12 +84,12 @@ export class Participant {
     throw new Error(`${this.name}: not ${what} after ${timeout} ms\n${JSON.stringify(state, null, 1)}\n${this.log.slice(-30).join('\n')}`);
   }
 
-  /** Waits until the pictures of exactly `count` others move. */
+  /** Waits until there are exactly `count` others and the picture of each has moved since. */
   async sees(count, timeout = 15_000) {
-    let frames = new Map();
+    const first = new Map();
     return this.until(`seeing ${count} others`, (state) => {
-      const moving = state.tiles.filter((tile) => tile.frames > (frames.get(tile.source) ?? Infinity));
-      frames = new Map(state.tiles.map((tile) => [tile.source, tile.frames]));
+      const moving = state.tiles.filter((tile) => tile.frames > (first.get(tile.source) ?? Infinity));
+      for (const tile of state.tiles) if (!first.has(tile.source)) first.set(tile.source, tile.frames);
       return state.tiles.length === count && moving.length === count;
     }, timeout);
   }

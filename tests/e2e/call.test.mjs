@@ -58,8 +58,11 @@ test(`three pages see and hear each other for ${SECONDS} s`, { timeout: (SECONDS
 });
 
 test('leaving and joining again twenty times shows the right tiles within 3 s', { timeout: 300_000 }, async () => {
-  const ann = await Participant.join(browser, server, 'door', 'Ann');
-  const bob = await Participant.join(browser, server, 'door', 'Bob');
+  // A third of the frames: what is judged is the server, and three pages that encode and paint them all take two cores whole.
+  const light = await launch(undefined, ['--use-fake-device-for-media-stream=fps=10']);
+  const join = (name) => Participant.join(light, server, 'door', name);
+  const ann = await join('Ann');
+  const bob = await join('Bob');
   await ann.sees(1);
   await bob.sees(1);
   const settled = async () => {
@@ -69,7 +72,7 @@ test('leaving and joining again twenty times shows the right tiles within 3 s', 
   let memory = null;
   const times = [];
   for (let round = 0; round < 20; round++) {
-    const cleo = await Participant.join(browser, server, 'door', `Cleo${round}`);
+    const cleo = await join(`Cleo${round}`);
     times.push(await ann.sees(2), await bob.sees(2), await cleo.sees(2));
     await cleo.leave();
     await ann.until('alone with Bob', (state) => state.tiles.length === 1, 3_000);
@@ -87,8 +90,7 @@ test('leaving and joining again twenty times shows the right tiles within 3 s', 
   await doomed.kill();
   const took = await ann.until('rid of the killed browser', (state) => state.participants.length === 1 && state.tiles.length === 1, 60_000);
   console.log(`a killed browser is gone after ${took} ms`);
-  await ann.leave();
-  await bob.leave();
+  await light.close();
 });
 
 test('mute, camera off, chat, and a name travel', { timeout: 60_000 }, async () => {
