@@ -2,6 +2,7 @@
 
 use conference::{Receiver, Source};
 use contract::{ConferenceId, EndpointId, Metric, Timestamp};
+use transport::srtp::Session;
 use transport::{ReceiveStream, SendStream};
 
 use crate::datagram_io::DatagramIo;
@@ -83,14 +84,7 @@ impl Worker {
                 });
                 Spent::Credentials(credentials)
             }
-            Order::SetKeys { seat, endpoint, session } => {
-                let Some(entry) = seat_mut(&mut self.seats, seat, endpoint) else {
-                    return Spent::Session(Some(session));
-                };
-                let former = entry.transport.set_keys(session, now);
-                self.after_transport(seat, now);
-                Spent::Session(former)
-            }
+            Order::SetKeys { seat, endpoint, session } => self.set_keys(seat, endpoint, session, now),
             Order::SetStreams { seat, endpoint, streams, signalled } => {
                 self.set_streams(seat, endpoint, streams, signalled)
             }
@@ -132,6 +126,15 @@ impl Worker {
             Order::AddSpares { seat, endpoint, spares } => self.add_spares(seat, endpoint, spares),
             _ => Spent::Nothing,
         }
+    }
+
+    fn set_keys(&mut self, seat: u32, endpoint: EndpointId, session: Box<Session>, now: Timestamp) -> Spent {
+        let Some(entry) = seat_mut(&mut self.seats, seat, endpoint) else {
+            return Spent::Session(Some(session));
+        };
+        let former = entry.transport.set_keys(session, now);
+        self.after_transport(seat, now);
+        Spent::Session(former)
     }
 
     fn open_room(&mut self, room: Box<Room>, now: Timestamp) -> Spent {
