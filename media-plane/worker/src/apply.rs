@@ -160,7 +160,7 @@ impl Worker {
         let Some(mut room) = self.rooms[number as usize].take() else { return Spent::Nothing };
         self.note_deadline_of_room(number);
         for cache in room.caches() {
-            cache.clear(&mut self.arena);
+            cache.clear(&mut self.kept, &mut self.arena);
         }
         Spent::Room(room)
     }
@@ -274,13 +274,13 @@ impl Worker {
         // Packets of this turn may still refer to it.
         self.fan_out_all(now, io);
         let Some(number) = self.room_number(conference) else { return Spent::Nothing };
-        let Worker { rooms, arena, .. } = self;
+        let Worker { rooms, arena, kept, .. } = self;
         let Some(room) = rooms[number as usize].as_deref_mut() else { return Spent::Nothing };
         let Some(at) = room.conference.source_index(source) else { return Spent::Nothing };
         let gone = room.conference.remove_source(source, now);
         let mut cache = room.take_source(at).and_then(|source| source.cache);
         if let Some(cache) = &mut cache {
-            cache.clear(arena);
+            cache.clear(kept, arena);
         }
         self.events_of(conference, now, io);
         Spent::Source(gone, None, cache)

@@ -12,6 +12,8 @@ use crate::address_table::Route;
 use crate::datagram_io::DatagramIo;
 use crate::fanout::Published;
 use crate::grouping::{Grouping, OFFERS_MAX, Offer, Placed};
+use crate::kept_order::KeptOrder;
+use crate::packet_cache::Found;
 use crate::packet_parts::PacketParts;
 use crate::redundancy::{RED_BYTES_MAX, RecentAudio};
 use crate::room::Room;
@@ -183,12 +185,12 @@ impl Worker {
         now: Timestamp,
         io: &mut impl DatagramIo,
     ) {
-        let Worker { seats, rooms, arena, statistics, .. } = self;
+        let Worker { seats, rooms, arena, kept, statistics, .. } = self;
         let Some(seat) = seat_mut(seats, route.seat, route.endpoint) else { return };
         let Some(path) = seat.transport.selected() else { return };
         let Some(record) = seat.transport.nacked(ssrc, sequence, now) else { return };
-        let room = rooms[seat.room as usize].as_deref_mut();
-        match resend(seat, room, arena, &record, path, now, io) {
+        let found = kept_packet(rooms, seat.room, &record, kept, now);
+        match resend(seat, found, arena, &record, path, now, io) {
             Resent::Gone => statistics.count(Metric::RetransmissionsMissed),
             Resent::Refused => {}
             Resent::Sent(_) => {
@@ -209,28 +211,38 @@ pub(crate) enum Resent {
     Sent(usize),
 }
 
+/// The packet of `record`, if it is still kept in its room.
+pub(crate) fn kept_packet(
+    rooms: &mut [Option<Box<Room>>],
+    room: u32,
+    record: &Record,
+    kept: &KeptOrder,
+    now: Timestamp,
+) -> Option<Found> {
+    let token = Token::unpack(record.token);
+    let room = rooms.get_mut(room as usize)?.as_deref_mut()?;
+    let cache = room.cache(conference::SourceIndex(token.source))?;
+    cache.get(token.encoding, token.sequence, kept, now)
+}
+
 /// Send the packet of `record` again, on the RTX stream where there is one: for a NACK, or as a part of a probe.
 pub(crate) fn resend(
     seat: &mut Seat,
-    room: Option<&mut Room>,
+    found: Option<Found>,
     arena: &Arena,
     record: &Record,
     path: Path,
     now: Timestamp,
     io: &mut impl DatagramIo,
 ) -> Resent {
-    let token = Token::unpack(record.token);
-    let cached = room
-        .and_then(|room| room.cache(conference::SourceIndex(token.source)))
-        .and_then(|cache| cache.get(token.encoding, token.sequence, now));
-    let Some(cached) = cached else { return Resent::Gone };
-    let bytes = arena.bytes(cached.slot);
+    let Some((slot, parts)) = found else { return Resent::Gone };
+    let bytes = arena.bytes(slot);
     let repair = Repair {
-        payload: cached.parts.payload(bytes),
+        payload: parts.payload(bytes),
         structure: None,
-        audio_level: cached.parts.audio_level,
-        video_orientation: cached.parts.video_orientation,
-        dependency_descriptor: cached.parts.descriptor(bytes),
+        audio_level: parts.audio_level,
+        video_orientation: parts.video_orientation,
+        dependency_descriptor: parts.descriptor(bytes),
         mid: None,
     };
     let mut len = 0;

@@ -6,7 +6,6 @@ use mesh::arena::Slot;
 
 use crate::datagram_io::{DatagramIo, Mail};
 use crate::egress::Exit;
-use crate::kept_order::KeptAt;
 use crate::mesh_message::MeshKind;
 use crate::packet_cache::Cached;
 use crate::packet_parts::PacketParts;
@@ -84,18 +83,13 @@ impl Worker {
             if let Some(audio) = &mut cache.audio {
                 audio.note(&published.media, published.parts.payload(arena.bytes(published.slot)));
             } else {
-                arena.retain(published.slot);
                 let cached = Cached {
                     sequence: published.media.sequence,
-                    slot: published.slot,
+                    kept: kept.keep(published.slot, now, arena),
                     parts: published.parts,
-                    arrival: now,
                 };
-                let MediaPacket { encoding, sequence, .. } = published.media;
-                cache.insert(encoding, cached, arena);
+                cache.insert(published.media.encoding, cached, kept, arena);
                 cache.remember(&published.media);
-                let at = KeptAt { room: published.room, source, encoding, sequence, arrival: now };
-                kept.note(at, rooms, arena);
             }
         }
         arena.retain(published.slot);
@@ -171,7 +165,7 @@ impl Worker {
         now: Timestamp,
         io: &mut impl DatagramIo,
     ) {
-        let Worker { rooms, seats, arena, statistics, outbound, sending, .. } = self;
+        let Worker { rooms, seats, arena, kept, statistics, outbound, sending, .. } = self;
         let Some(room) = rooms[number as usize].as_deref_mut() else { return };
         // Most packets of a large room are for few, and none for its sender: those others' transports stay out of the cache.
         if !packets.iter().any(|published| room.conference.is_interested(published.source, receiver)) {
@@ -210,10 +204,11 @@ impl Worker {
             // The stream begins with a packet that came late: those behind it get their chance now.
             let encoding = published.media.encoding;
             for sequence in (1..conference::REPLAY_MAX).map(|step| published.media.sequence + step) {
-                let again =
-                    room.cache(published.source).and_then(|cache| cache.recent(encoding, sequence, now));
-                if let Some((media, cached)) = again {
-                    offer(room, &Published { media, parts: cached.parts, slot: cached.slot, ..*published });
+                let again = room
+                    .cache(published.source)
+                    .and_then(|cache| cache.recent(encoding, sequence, kept, now));
+                if let Some((media, (slot, parts))) = again {
+                    offer(room, &Published { media, parts, slot, ..*published });
                 }
             }
         }

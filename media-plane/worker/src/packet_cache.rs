@@ -1,12 +1,14 @@
 //! The plaintext packets of the last second, one cache a source encoding, shared by all receivers on the worker.
 //!
-//! A cached packet holds its arena slot. Packets leave by age, by being overwritten, or when the arena runs low.
+//! The slots are held by [`KeptOrder`], which lets packets go by age or when the arena runs low; what is overwritten here goes at
+//! once.
 
 use arrayvec::ArrayVec;
 use conference::MediaPacket;
 use contract::{Timestamp, limits};
 use mesh::arena::{Arena, Slot};
 
+use crate::kept_order::{KeptNumber, KeptOrder};
 use crate::packet_parts::PacketParts;
 use crate::redundancy::RecentAudio;
 
@@ -14,10 +16,12 @@ use crate::redundancy::RecentAudio;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cached {
     pub(crate) sequence: u64,
-    pub(crate) slot: Slot,
+    pub(crate) kept: KeptNumber,
     pub(crate) parts: PacketParts,
-    pub(crate) arrival: Timestamp,
 }
+
+/// Where its bytes are, and what they mean.
+pub(crate) type Found = (Slot, PacketParts);
 
 /// The caches of one source, an encoding each. Built off the worker.
 #[derive(Debug)]
@@ -45,15 +49,15 @@ impl SourceCache {
         }
     }
 
-    /// Keep a packet; the cache takes over one reference to its slot. What stood in its place is released.
-    pub(crate) fn insert(&mut self, encoding: u8, cached: Cached, arena: &mut Arena) {
-        let Some(ring) = self.encodings.get_mut(usize::from(encoding)) else {
-            arena.release(cached.slot);
-            return;
+    /// Note a kept packet. What stood in its place is let go.
+    pub(crate) fn insert(&mut self, encoding: u8, cached: Cached, kept: &mut KeptOrder, arena: &mut Arena) {
+        let ring = self.encodings.get_mut(usize::from(encoding));
+        let gone = match ring {
+            Some(ring) => ring[cached.sequence as usize % PACKETS].replace(cached),
+            None => Some(cached),
         };
-        let place = &mut ring[cached.sequence as usize % PACKETS];
-        if let Some(old) = place.replace(cached) {
-            arena.release(old.slot);
+        if let Some(gone) = gone {
+            kept.let_go(gone.kept, arena);
         }
     }
 
@@ -69,35 +73,26 @@ impl SourceCache {
         &self,
         encoding: u8,
         sequence: u64,
+        kept: &KeptOrder,
         now: Timestamp,
-    ) -> Option<(MediaPacket, Cached)> {
+    ) -> Option<(MediaPacket, Found)> {
         let media = self.recent.get(usize::from(encoding))?[sequence as usize % RECENT];
         let media = media.filter(|media| media.sequence == sequence)?;
-        Some((media, self.get(encoding, sequence, now)?))
+        Some((media, self.get(encoding, sequence, kept, now)?))
     }
 
     /// The packet, if it is still here and not too old.
-    pub(crate) fn get(&self, encoding: u8, sequence: u64, now: Timestamp) -> Option<Cached> {
+    pub(crate) fn get(&self, encoding: u8, sequence: u64, kept: &KeptOrder, now: Timestamp) -> Option<Found> {
         let place = self.encodings.get(usize::from(encoding))?[sequence as usize % PACKETS];
-        place.filter(|cached| {
-            cached.sequence == sequence && now.since(cached.arrival) <= limits::RETRANSMISSION_AGE
-        })
+        let cached = place.filter(|cached| cached.sequence == sequence)?;
+        Some((kept.slot(cached.kept, limits::RETRANSMISSION_AGE, now)?, cached.parts))
     }
 
-    /// Release this very packet, if it is still here.
-    pub(crate) fn release(&mut self, encoding: u8, sequence: u64, arrival: Timestamp, arena: &mut Arena) {
-        let Some(ring) = self.encodings.get_mut(usize::from(encoding)) else { return };
-        let place = &mut ring[sequence as usize % PACKETS];
-        if let Some(old) = place.take_if(|cached| cached.sequence == sequence && cached.arrival == arrival) {
-            arena.release(old.slot);
-        }
-    }
-
-    /// Release everything: the source is gone.
-    pub(crate) fn clear(&mut self, arena: &mut Arena) {
+    /// Let everything go: the source is gone.
+    pub(crate) fn clear(&mut self, kept: &mut KeptOrder, arena: &mut Arena) {
         for place in self.encodings.iter_mut().flatten() {
-            if let Some(old) = place.take() {
-                arena.release(old.slot);
+            if let Some(gone) = place.take() {
+                kept.let_go(gone.kept, arena);
             }
         }
     }

@@ -4,7 +4,7 @@ use contract::limits::DATAGRAM_BYTES_MAX;
 use contract::{EndpointId, Metric, Timestamp};
 
 use crate::datagram_io::DatagramIo;
-use crate::egress::{Resent, resend};
+use crate::egress::{Resent, kept_packet, resend};
 use crate::worker::{Worker, seat_mut};
 
 impl Worker {
@@ -66,12 +66,12 @@ impl Worker {
     }
 
     fn send_repeated(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) -> Option<usize> {
-        let Worker { seats, rooms, arena, .. } = self;
+        let Worker { seats, rooms, arena, kept, .. } = self;
         let seat = seats.get_mut(number as usize)?.as_deref_mut()?;
         let path = seat.transport.selected()?;
         let record = seat.transport.probe_record()?;
-        let room = rooms.get_mut(seat.room as usize)?.as_deref_mut();
-        match resend(seat, room, arena, &record, path, now, io) {
+        let found = kept_packet(rooms, seat.room, &record, kept, now);
+        match resend(seat, found, arena, &record, path, now, io) {
             Resent::Sent(len) => Some(len),
             Resent::Gone | Resent::Refused => None,
         }

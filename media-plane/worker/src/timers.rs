@@ -105,8 +105,7 @@ impl Worker {
         for room in of(self.rooms.len()) {
             self.note_deadline_of_room(room as u32);
         }
-        let Worker { rooms, arena, kept, .. } = self;
-        kept.release_older_than(RETRANSMISSION_AGE, now, RELEASED_PER_SLICE, rooms, arena);
+        self.kept.release_older_than(RETRANSMISSION_AGE, now, RELEASED_PER_SLICE, &mut self.arena);
     }
 
     fn tell_activity(&mut self, endpoint: EndpointId, activity: Activity) {

@@ -138,7 +138,7 @@ impl Worker {
 
     /// A slot for a packet, if need be that of the oldest one kept for retransmission.
     pub(crate) fn take_slot(&mut self) -> Option<mesh::arena::Slot> {
-        self.kept.take_slot(&mut self.rooms, &mut self.arena)
+        self.kept.take_slot(&mut self.arena)
     }
 
     /// The room of a conference.
