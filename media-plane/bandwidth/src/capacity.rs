@@ -42,6 +42,8 @@ pub(crate) struct Capacity {
     pub(crate) target: f64,
     /// What the link carried when it was full.
     known: Option<f64>,
+    /// What was aimed at before nothing was heard any more.
+    unheard: Option<f64>,
     decreased: Option<Timestamp>,
     draining: Option<Timestamp>,
     over_since: Option<Timestamp>,
@@ -68,6 +70,7 @@ impl Capacity {
         Capacity {
             target: start,
             known: None,
+            unheard: None,
             decreased: None,
             draining: None,
             over_since: None,
@@ -129,6 +132,9 @@ impl Capacity {
             }
             return Some(Reason::Drained);
         }
+        if self.unheard.is_some() && seen.queue_ms <= DRAINED_MS + 2.0 * seen.noise_ms {
+            return self.hear_again();
+        }
         let arriving = seen.arriving?;
         if arriving < self.target * 0.85 || now.since(self.over_last) < Duration::from_secs(1) {
             return None;
@@ -180,7 +186,20 @@ impl Capacity {
 
     /// Nothing is heard any more.
     pub(crate) fn halve(&mut self) {
+        self.unheard.get_or_insert(self.target);
         self.target /= 2.0;
+    }
+
+    /// The silence is over, and no queue came of it: a browser that stood still, or a path that was gone for a while. What was aimed
+    /// at before was proved, and holds again, unless the link was seen to be full since.
+    fn hear_again(&mut self) -> Option<Reason> {
+        let before = self.unheard.take()?;
+        let most = self.known.map_or(before, |known| before.min(known * AIM));
+        if most <= self.target {
+            return None;
+        }
+        self.target = most;
+        Some(Reason::Heard)
     }
 
     fn aim_at_most(&mut self) -> bool {
@@ -251,6 +270,22 @@ mod tests {
         assert_eq!(capacity.target, 920_000.0);
         assert_eq!(capacity.over(&seen(980_000.0, 60.0), ms(5_900)), Some(Reason::Overuse));
         assert!(capacity.target < 920_000.0);
+    }
+
+    #[test]
+    fn after_a_silence_what_was_proved_before_holds_again_once_nothing_waits() {
+        let after = |queue_ms: f64, full_at: Option<f64>| {
+            let mut capacity = Capacity::new(900_000.0, ms(0));
+            (0..4).for_each(|_| capacity.halve());
+            if let Some(rate) = full_at {
+                capacity.probed(Outcome::Saturated(rate), ms(5_000));
+            }
+            let reason = capacity.calm(&seen(40_000.0, queue_ms), ms(5_100));
+            (reason, capacity.target.round())
+        };
+        assert_eq!(after(60.0, None), (None, 56_250.0), "a queue says that the path is not as it was");
+        assert_eq!(after(0.0, None), (Some(Reason::Heard), 900_000.0));
+        assert_eq!(after(0.0, Some(200_000.0)), (None, 184_000.0), "known to be full");
     }
 
     #[test]

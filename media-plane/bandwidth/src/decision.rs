@@ -43,6 +43,8 @@ reasons! {
     ProbeLost = "probe unanswered",
     /// Nothing was heard for long.
     Silence = "no feedback",
+    /// Feedback came again, and of no queue: up to what was sent before the silence.
+    Heard = "heard again",
     /// There never was feedback: the receiver gets what is configured.
     NoFeedback = "never any feedback",
     /// What the receiver itself estimates.

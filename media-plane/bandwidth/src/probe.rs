@@ -8,8 +8,8 @@ use contract::{Duration, Timestamp};
 const LENGTH: Duration = Duration::from_millis(60);
 /// A probe has at least so many bytes: five full packets.
 const BYTES_MIN: u64 = 6_000;
-/// But at a low rate it does not take longer than this.
-const LENGTH_MAX: Duration = Duration::from_millis(200);
+/// And at least this rate, in bits per second: at less it would have to last longer than half a second to have them.
+const RATE_MIN: f64 = 100_000.0;
 /// Shortest time between two packets of a probe: what a worker can be woken for at little cost.
 const TICK: Duration = Duration::from_millis(1);
 /// What comes back later than this after the round trip is not waited for.
@@ -67,18 +67,24 @@ pub(crate) enum Outcome {
 
 impl Cluster {
     pub(crate) fn begin(id: u8, rate: f64, now: Timestamp) -> Cluster {
-        let needed = Duration::from_secs_f64((BYTES_MIN as f64 * 8.0 / rate.max(1_000.0)).min(1.0));
+        let rate = rate.max(RATE_MIN);
+        let needed = Duration::from_secs_f64(BYTES_MIN as f64 * 8.0 / rate);
         Cluster {
             id,
             rate,
             began: now,
-            length: needed.clamp(LENGTH, LENGTH_MAX),
+            length: needed.max(LENGTH),
             sent_bytes: 0,
             packets: 0,
             last_number: None,
             finished: false,
             arrived: Arrived::default(),
         }
+    }
+
+    /// From the first packet to the last.
+    pub(crate) fn length(&self) -> Duration {
+        self.length
     }
 
     /// Bytes that ought to leave now, 0 if none; and when to ask again.
@@ -203,6 +209,20 @@ mod tests {
             panic!("the link was full")
         };
         assert!((650_000.0..750_000.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_probe_at_a_low_rate_has_packets_enough_to_tell() {
+        for rate in [1_000.0, 60_000.0, 150_000.0] {
+            let Some(Outcome::Carried(carried)) = probe(rate, 50_000_000.0, 0) else {
+                panic!("{rate}: it was carried")
+            };
+            assert!(carried >= rate * 0.8, "{rate}: {carried}");
+            let Some(Outcome::Saturated(carried)) = probe(rate, 40_000.0, 0) else {
+                panic!("{rate}: the link was full")
+            };
+            assert!((35_000.0..45_000.0).contains(&carried), "{rate}: {carried}");
+        }
     }
 
     #[test]

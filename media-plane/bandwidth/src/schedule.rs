@@ -38,8 +38,10 @@ impl Estimator {
         let rate = (target * leap).min(wanted * 1.1).min(self.config.max as f64);
         let id = self.probing.next_id;
         self.probing.next_id = if id == u8::MAX { 1 } else { id + 1 };
-        self.probing.cluster = Some(Cluster::begin(id, rate, now));
-        self.probing.shadow = now + SHADOW + self.hearing.round_trip.unwrap_or(ROUND_TRIP_UNKNOWN);
+        let cluster = Cluster::begin(id, rate, now);
+        self.probing.shadow =
+            now + SHADOW.max(cluster.length()) + self.hearing.round_trip.unwrap_or(ROUND_TRIP_UNKNOWN);
+        self.probing.cluster = Some(cluster);
         self.statistics.probes += 1;
     }
 
