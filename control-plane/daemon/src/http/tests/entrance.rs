@@ -9,14 +9,19 @@ use super::*;
 
 const SECRET: &str = "a secret of the deployment";
 
-/// A settings text for tokens with the shared secret, and the file that must stay while they are read.
-fn token_settings(more: &str) -> String {
-    let file = std::env::temp_dir().join(format!("sluice-secret-{}", std::process::id()));
+/// A server for tokens with the shared secret. Its file is its own, as tests run beside each other.
+async fn token_server(more: &str) -> Server {
+    static FILES: AtomicU64 = AtomicU64::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("sluice-secret-{}-{number}", std::process::id()));
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
-    format!(
+    let settings = format!(
         "[auth]\nmode = 'token'\n{more}\n[jwt]\nsecret_file = '{}'\nissuers = ['app']\naudiences = ['jitsi']",
         file.display()
-    )
+    );
+    let server = server(&settings).await;
+    std::fs::remove_file(file).unwrap();
+    server
 }
 
 fn token(room: &str, user: Value) -> String {
@@ -109,7 +114,7 @@ fn failure(text: &str) -> String {
 
 #[tokio::test]
 async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
-    let server = server(&token_settings("")).await;
+    let server = token_server("").await;
     let refused = Client::sign_in(&server, "meet.sluice", None).await.err();
     assert_eq!(refused, Some(failure("token required")));
     let forged = token("standup", json!({})) + "x";
@@ -150,7 +155,7 @@ async fn a_token_opens_its_room_and_says_who_its_bearer_is() {
 
 #[tokio::test]
 async fn who_does_not_moderate_by_token_is_not_made_an_owner_for_want_of_another() {
-    let server = server(&token_settings("")).await;
+    let server = token_server("").await;
     let plain = token("*", json!({ "name": "Bob", "moderator": false }));
     let mut bob = Client::sign_in(&server, "meet.sluice", Some(&plain)).await.expect("let in");
     bob.conference("standup", "").await;
@@ -167,7 +172,7 @@ async fn who_does_not_moderate_by_token_is_not_made_an_owner_for_want_of_another
 
 #[tokio::test]
 async fn guests_wait_for_a_bearer_and_become_owners_by_its_session() {
-    let server = server(&token_settings("guests = true")).await;
+    let server = token_server("guests = true").await;
     let mut guest = Client::sign_in(&server, "guest.meet.sluice", None).await.expect("let in");
     let waiting = guest.conference("standup", "").await;
     assert!(waiting.contains("type='auth'") && waiting.contains("<not-authorized "), "{waiting}");
@@ -207,7 +212,7 @@ async fn guests_wait_for_a_bearer_and_become_owners_by_its_session() {
 
 #[tokio::test]
 async fn conference_requests_over_http_carry_the_token_in_their_head() {
-    let server = server(&token_settings("guests = true")).await;
+    let server = token_server("guests = true").await;
     let ask = |bearer: String, body: &'static str| {
         let address = server.public;
         async move {
