@@ -7,7 +7,7 @@ use crate::{Element, Text, ns};
 /// Stanzas kept for a client that has not confirmed them: a join of a room of a thousand is one burst of that many.
 pub const UNACKED_STANZAS_MAX: usize = 4_096;
 /// Places that the queue keeps however few it needs.
-const UNACKED_PLACES_KEPT: usize = 64;
+const UNACKED_PLACES_KEPT: usize = 32;
 /// Bytes kept for a client that has not confirmed them; what is shared with other clients does not count.
 pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 /// Stanzas after which the client is asked for its count. In a large room each join is a stanza for everybody, and each
