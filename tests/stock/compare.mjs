@@ -11,7 +11,8 @@ const flags = process.argv.slice(2);
 const after = (flag, fallback) => (flags.includes(flag) ? flags.splice(flags.indexOf(flag), 2)[1] : fallback);
 const is = (flag) => flags.includes(flag) && flags.splice(flags.indexOf(flag), 1).length === 1;
 const domain = after('--domain', 'meet.sluice');
-const Transport = TRANSPORTS[is('--bosh') ? 'BOSH' : 'WebSocket'];
+const bosh = is('--bosh');
+const Transport = TRANSPORTS[bosh ? 'BOSH' : 'WebSocket'];
 const frames = is('--frames');
 const [theirs, ours] = flags.map((base) => new Service((query) => new Transport(base, query), domain));
 if (ours === undefined) {
@@ -24,8 +25,9 @@ await Promise.all([theirs, ours].map((service) => converse(service).catch((error
 
 let [alike, different] = [0, 0];
 const used = new Map();
-for (const [index, step] of theirs.steps.entries()) {
-  const other = ours.steps[index] ?? { title: step.title, got: [] };
+for (const [index, { title, got }] of theirs.steps.entries()) {
+  const step = { title: bosh ? `${title}, over BOSH` : title, got };
+  const other = ours.steps[index] ?? { title, got: [] };
   const result = differences({ step, known: theirs.known }, { step: other, known: ours.known }, used);
   alike += result.alike;
   if (result.out.length > 0) different += 1;
