@@ -79,6 +79,7 @@ async fn main() -> Result<()> {
         steps.push(step);
         before = *occupants;
     }
+    print_memory(&steps, &idle, options.without_media);
     if let Some(path) = &options.json {
         let told: Vec<Value> = steps.iter().map(|step| told(step, &idle)).collect();
         std::fs::write(path, serde_json::to_string_pretty(&json!({ "rate": options.rate, "steps": told }))?)?;
@@ -196,6 +197,21 @@ fn print_step(step: &Step, idle: &Usage, is_first: bool) {
         number("bytes_per_occupant") / 1_024.0,
         number("bytes_per_further_occupant") / 1_024.0,
     );
+}
+
+/// What an occupant holds: on average with all that the server took once, and at the margin without it.
+fn print_memory(steps: &[Step], idle: &Usage, without_media: bool) {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return };
+    let kb = |bytes: u64, people: usize| bytes as f64 / 1_024.0 / people.max(1) as f64;
+    let what = if without_media { "without its media seat" } else { "with its media seat" };
+    println!("memory of an occupant {what}:");
+    let all = kb(last.memory.saturating_sub(idle.memory), last.occupants);
+    println!("  {all:.1} kB on average over {} occupants, what was taken once included", last.occupants);
+    let further = last.occupants.saturating_sub(first.occupants);
+    if further > 0 {
+        let grown = kb(last.memory.saturating_sub(first.memory), further);
+        println!("  {grown:.1} kB each from {} to {} occupants", first.occupants, last.occupants);
+    }
 }
 
 /// Reads `/proc`: CPU time of the process and of its thread `signaling`, resident memory.
