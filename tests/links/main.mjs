@@ -7,7 +7,7 @@ import { loss, mixed, outages, steady, step } from './plans.mjs';
 const PLANS = { step, steady, loss, mixed, outages, codecs };
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean' }, json: { type: 'string' }, only: { type: 'string' }, switches: { type: 'string' } },
+  options: { quick: { type: 'boolean' }, json: { type: 'string' }, only: { type: 'string' }, switches: { type: 'string' }, height: { type: 'string' }, all: { type: 'boolean' } },
 });
 const wanted = positionals.length > 0 ? positionals : Object.keys(PLANS);
 const unknown = wanted.find((name) => !(name in PLANS));
@@ -15,7 +15,8 @@ if (unknown !== undefined) {
   console.error(`there is no plan ${unknown}: ${Object.keys(PLANS).join(', ')}`);
   process.exit(2);
 }
-const options = { quick: values.quick === true, ...(values.only ? { only: values.only } : {}), ...(values.switches ? { switches: Number(values.switches) } : {}) };
+const numbers = Object.fromEntries(['switches', 'height'].filter((name) => values[name]).map((name) => [name, Number(values[name])]));
+const options = { quick: values.quick === true, all: values.all === true, ...(values.only ? { only: values.only } : {}), ...numbers };
 
 const figures = {};
 for (const name of wanted) {

@@ -37,14 +37,14 @@ export function cameraFile({ width, height, fps }) {
 /**
  * `camera`: { width, height, fps }; `codec`: the one to send; `layers`: 'simulcast', or a scalability mode for one stream, null
  * for what the client does by itself;
- * `repair`: false offers neither retransmission nor redundancy.
+ * `repair`: false offers neither retransmission nor redundancy; `all`: true sends every layer whether somebody wants it or not.
  */
-export async function preparePage(page, { camera = null, codec = null, layers = null, repair = true } = {}) {
-  await page.addInitScript(alter, { camera, codec, layers, repair });
+export async function preparePage(page, { camera = null, codec = null, layers = null, repair = true, all = false } = {}) {
+  await page.addInitScript(alter, { camera, codec, layers, repair, all });
 }
 
 /** Runs in the page. */
-function alter({ camera, codec, layers, repair }) {
+function alter({ camera, codec, layers, repair, all }) {
   let config;
   Object.defineProperty(window, 'config', {
     get: () => config,
@@ -82,6 +82,12 @@ function alter({ camera, codec, layers, repair }) {
         encoding.scalabilityMode = layers === 'simulcast' ? 'L1T3' : layers;
         // Where a mode is named, an encoding that is alone is as large as the camera unless told.
         if (layers === 'simulcast') encoding.scaleResolutionDownBy = 2 ** (length - 1 - at);
+      });
+    }
+    if (this.track?.kind === 'video' && all) {
+      parameters.encodings.forEach((encoding, at, { length }) => {
+        encoding.active = true;
+        encoding.scaleResolutionDownBy = 2 ** (length - 1 - at);
       });
     }
     // A machine that is short of time must not pass for a link that is short of bits.

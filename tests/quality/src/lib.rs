@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base_load;
+pub mod figures;
 pub mod foreign;
 pub mod meeting;
 pub mod plans;

@@ -1,7 +1,6 @@
 //! The plans: what happens to the links, and what is asked of it.
 
 use contract::{Duration, Metric, Timestamp};
-use serde_json::{Value, json};
 use sim::{LinkSpec, World};
 
 use crate::meeting::{CAMERA, Meeting};
@@ -127,6 +126,15 @@ pub struct Mixed {
     pub best_possible_height: u16,
 }
 
+/// A link as slow as a voice and the smallest picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Slow {
+    /// Per cent of a minute in which the picture stood for more than half a second.
+    pub frozen_pct: f64,
+    /// Per cent of the voice that was lost.
+    pub audio_lost_pct: f64,
+}
+
 /// Twelve receivers with twelve links and three tile sizes in one room.
 pub fn mixed_links(seed: u64) -> Vec<Mixed> {
     let mut meeting = Meeting::new(1, CAMERA, seed);
@@ -179,6 +187,14 @@ pub fn lip_sync(seed: u64, switches: usize) -> f64 {
     seen::lip_sync_drift_ms(client, 10, 11, &(start..meeting.world.now()))
 }
 
+/// Clocks of receivers that lie: one that stands, one that leaps an hour ahead, one that runs back and forth, one that runs away.
+pub const CLOCKS: [fn(Timestamp, u64) -> Timestamp; 4] = [
+    |_, _| Timestamp::from_millis(5_000),
+    |now, count| if count.is_multiple_of(50) { now + Duration::from_secs(3_600) } else { now },
+    |now, count| Timestamp::from_micros(now.as_micros() / (1 + count % 7)),
+    |now, count| now + Duration::from_millis(count * 3),
+];
+
 /// What an honest receiver is shown beside a hostile one whose feedback claims these arrival times: its encoding, and freezes;
 /// and how many feedbacks were found unusable.
 pub fn beside_a_liar(seed: u64, clock: fn(Timestamp, u64) -> Timestamp) -> (Option<u8>, usize, u64) {
@@ -197,85 +213,8 @@ pub fn beside_a_liar(seed: u64, clock: fn(Timestamp, u64) -> Timestamp) -> (Opti
     (seen::encoding_shown(client, 11, &span), seen::freezes(client, &span).0, unusable)
 }
 
-/// All figures as the object that `scripts/bench quality --json` writes: medians over the seeds, and of what must not happen the
-/// worst.
-pub fn all(seeds: &[u64], quick: bool) -> Value {
-    let seconds = if quick { 60 } else { 180 };
-    let steps: Vec<StepDown> = seeds.iter().map(|seed| step_down(*seed)).collect();
-    let steadies: Vec<Steady> = seeds.iter().map(|seed| steady(*seed, seconds)).collect();
-    let of_steps = |of: fn(&StepDown) -> f64| seen::median(steps.iter().map(of));
-    let drained = steps.iter().map(|step| step.queue_below_100ms_after_s).fold(0.0, f64::max);
-    let of_steadies = |of: fn(&Steady) -> f64| seen::median(steadies.iter().map(of));
-    let loss: serde_json::Map<String, Value> = [5.0, 10.0, 20.0]
-        .into_iter()
-        .map(|percent| (format!("{percent:.0}"), loss_beside_none(percent, seeds, seconds)))
-        .collect();
-    let mixed: Vec<Value> = mixed_links(seeds[0])
-        .into_iter()
-        .map(|row| {
-            json!({
-                "link_kbps": row.link_kbps,
-                "tile_height": row.tile_height,
-                "got_height": row.got_height,
-                "best_possible_height": row.best_possible_height,
-            })
-        })
-        .collect();
-    json!({
-        "step_down": {
-            "queue_below_100ms_after_s": of_steps(|step| step.queue_below_100ms_after_s),
-            "queue_below_100ms_after_s_worst": drained,
-            "overshoot_pct": of_steps(|step| step.overshoot_pct),
-            "full_layer_again_after_s": of_steps(|step| step.full_layer_again_after_s),
-        },
-        "steady": {
-            "utilisation_pct": of_steadies(|run| run.utilisation_pct),
-            "layer_changes_per_minute": of_steadies(|run| run.layer_changes_per_minute),
-            "freezes": steadies.iter().map(|run| run.freezes).max(),
-        },
-        "loss": loss,
-        "mixed_links": mixed,
-        "slow_links": slow_links(seeds),
-        "lip_sync_drift_ms_max": seeds.iter().map(|seed| lip_sync(*seed, 20)).fold(0.0, f64::max),
-        "seeds": seeds,
-    })
-}
-
-/// Medians of the same seeds with repair and without.
-fn loss_beside_none(percent: f64, seeds: &[u64], seconds: u32) -> Value {
-    let runs = |repairs| -> Vec<Lossy> {
-        seeds.iter().map(|seed| lossy(*seed, percent, repairs, seconds)).collect()
-    };
-    let (repaired, bare) = (runs(true), runs(false));
-    let median = |of: fn(&Lossy) -> f64, runs: &[Lossy]| seen::median(runs.iter().map(of));
-    json!({
-        "audio_lost_pct": median(|run| run.audio_lost_pct, &repaired),
-        "video_freezes_per_minute": median(|run| run.video_freezes_per_minute, &repaired),
-        "longest_freeze_s": median(|run| run.longest_freeze_s, &repaired),
-        "frozen_pct": median(|run| run.frozen_pct, &repaired),
-        "frozen_pct_without_repair": median(|run| run.frozen_pct, &bare),
-        "audio_lost_pct_without_repair": median(|run| run.audio_lost_pct, &bare),
-        "video_freezes_per_minute_without_repair": median(|run| run.video_freezes_per_minute, &bare),
-        "longest_freeze_s_without_repair": median(|run| run.longest_freeze_s, &bare),
-    })
-}
-
-/// A voice and a camera over links that hardly carry them: per cent of the time frozen, and of the voice lost; the worst seed too.
-fn slow_links(seeds: &[u64]) -> Value {
-    let row = |kbps: u64| {
-        let runs: Vec<(f64, f64)> = seeds.iter().map(|seed| slow_link(*seed, kbps)).collect();
-        json!({
-            "link_kbps": kbps,
-            "frozen_pct": seen::median(runs.iter().map(|run| run.0)),
-            "frozen_pct_worst": runs.iter().map(|run| run.0).fold(0.0, f64::max),
-            "audio_lost_pct": seen::median(runs.iter().map(|run| run.1)),
-        })
-    };
-    [150, 200, 250, 300].into_iter().map(row).collect()
-}
-
-/// Per cent of a minute frozen, and of the voice lost.
-pub fn slow_link(seed: u64, kbps: u64) -> (f64, f64) {
+/// A voice and a camera over a link that hardly carries them, for a minute after 20 s of settling.
+pub fn slow_link(seed: u64, kbps: u64) -> Slow {
     let mut meeting = Meeting::new(1, CAMERA, seed);
     let receiver = meeting.add_receiver(link(kbps * 1_000), 0, true);
     meeting.stage(receiver, 0, 180);
@@ -285,7 +224,10 @@ pub fn slow_link(seed: u64, kbps: u64) -> (f64, f64) {
     let span = start..meeting.world.now();
     trace(&mut meeting.world, receiver);
     let client = &meeting.world.clients[receiver];
-    (seen::frozen_pct(client, 11, &span), seen::audio_lost(client, 10, &span))
+    Slow {
+        frozen_pct: seen::frozen_pct(client, 11, &span),
+        audio_lost_pct: seen::audio_lost(client, 10, &span),
+    }
 }
 
 fn link(rate: u64) -> LinkSpec {
