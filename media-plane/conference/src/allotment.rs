@@ -33,7 +33,9 @@ const RECEIVERS_PER_CALL: usize = 32;
 const DWELL: Duration = Duration::from_secs(2);
 const DWELL_MAX: Duration = Duration::from_secs(30);
 
-/// The part that a bandwidth must exceed all rates by, so that the best layers are begun, settled for and kept.
+/// The part that a bandwidth must exceed all rates by, so that the best layers are begun, settled for and kept: room for a key frame (an
+/// eighth), and the changes of rates that are not told (a 32nd) or not probed for (a fiftieth). With less, a receiver whose bandwidth falls
+/// short by a hair would neither be raised nor probed.
 const HEADROOM: u64 = 5;
 
 /// So soon.

@@ -197,6 +197,9 @@ pub(crate) struct Budget {
     since: Timestamp,
     /// Bytes a second that are earned at all times.
     floor: u64,
+    /// Bytes spent, fading over some seconds, and as of when.
+    spent: f64,
+    faded: Timestamp,
 }
 
 impl Budget {
@@ -210,9 +213,21 @@ impl Budget {
     const SAVED_BYTES_MIN: u64 = 4_000;
     /// 100 kbit/s, so that slow streams are repaired at all.
     const FLOOR_BYTES_PER_SECOND: u64 = 12_500;
+    /// Seconds over which what was spent fades.
+    const FADES_OVER: f64 = 3.0;
 
     pub(crate) fn new(now: Timestamp) -> Budget {
-        Budget { bytes: Self::BYTES_MAX / 4, since: now, floor: Self::FLOOR_BYTES_PER_SECOND }
+        let floor = Self::FLOOR_BYTES_PER_SECOND;
+        Budget { bytes: Self::BYTES_MAX / 4, since: now, floor, spent: 0.0, faded: now }
+    }
+
+    /// Bits per second that went into retransmissions of late.
+    pub(crate) fn rate(&self, now: Timestamp) -> u64 {
+        (self.faded_spending(now) * 8.0 / Self::FADES_OVER) as u64
+    }
+
+    fn faded_spending(&self, now: Timestamp) -> f64 {
+        self.spent * (-now.since(self.faded).as_secs_f64() / Self::FADES_OVER).exp()
     }
 
     /// A first transmission earns a fifth of its length.
@@ -234,6 +249,7 @@ impl Budget {
         }
         let Some(rest) = self.bytes.checked_sub(u64::from(len)) else { return false };
         self.bytes = rest;
+        (self.spent, self.faded) = (self.faded_spending(now) + f64::from(len), now);
         true
     }
 }
@@ -294,6 +310,18 @@ mod tests {
         let mut none = History::new(0);
         none.insert(&record(1, ms(0)));
         assert!(none.take(1, 1, None, &mut budget, ms(1)).is_none());
+    }
+
+    #[test]
+    fn what_retransmissions_take_is_told_and_fades() {
+        let mut budget = Budget::new(ms(0));
+        for at in (0..20_000).step_by(100) {
+            budget.earn(10_000);
+            assert!(budget.spend(1_000, ms(at)));
+        }
+        let rate = budget.rate(ms(20_000));
+        assert!((74_000..86_000).contains(&rate), "{rate} of 80,000");
+        assert!(budget.rate(ms(35_000)) < 1_000);
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl Transport {
         record
     }
 
+    /// Bits per second that retransmissions took of late: the link carries so much less of anything new.
+    pub fn repair_rate(&self, now: Timestamp) -> u64 {
+        self.budget.rate(now)
+    }
+
     /// Seal a retransmission: on the RTX stream if negotiated (RFC 4588), else the very same datagram again, which is
     /// refused if it would differ from the first one by a single bit (it would repeat a nonce).
     pub fn seal_rtx(

@@ -17,7 +17,11 @@ impl Worker {
         let unusable = counts.unusable - std::mem::replace(&mut seat.unusable_counted, counts.unusable);
         statistics.add(Metric::BandwidthProbes, probes);
         statistics.add(Metric::FeedbackUnusable, unusable);
-        let target = seat.transport.bandwidth().target();
+        let bandwidth = seat.transport.bandwidth();
+        // What is sent again takes its part of what the link carries: layers that took it too would keep a narrow one full, and so
+        // losing. The limit by loss has that in it.
+        let left = bandwidth.target_by_delay().saturating_sub(seat.transport.repair_rate(now));
+        let target = bandwidth.target().min(left);
         let lost = (seat.transport.bandwidth().loss() * 256.0) as u8;
         seat.note_loss(lost, now);
         if target.abs_diff(seat.bandwidth_told) <= seat.bandwidth_told / SAME {

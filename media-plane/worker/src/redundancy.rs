@@ -25,6 +25,8 @@ const LOSS_MIN: u8 = 5;
 const PROTECTED_FOR: Duration = Duration::from_secs(30);
 /// With a longer queue, in milliseconds, the link is full.
 const QUEUE_MS_MAX: u32 = 100;
+/// And counts as full for so long after: its queue trembles about its length.
+const FULL_FOR: Duration = Duration::from_secs(2);
 
 /// The last frames of an audio source.
 #[derive(Debug)]
@@ -92,7 +94,8 @@ impl Seat {
         let bandwidth = self.transport.bandwidth();
         if bandwidth.queue_ms() > QUEUE_MS_MAX {
             self.protected_until = self.protected_until.min(now);
-        } else if fraction >= LOSS_MIN {
+            self.full_until = now + FULL_FOR;
+        } else if fraction >= LOSS_MIN && now >= self.full_until {
             self.protected_until = now + PROTECTED_FOR;
             self.protection = distances(bandwidth.target_by_delay());
         }

@@ -41,6 +41,8 @@ pub(crate) struct Seat {
     pub(crate) bandwidth_told: u64,
     /// Its audio is sent with redundancy until then.
     pub(crate) protected_until: Timestamp,
+    /// Its link was found full, and gets no redundancy until then.
+    pub(crate) full_until: Timestamp,
     /// How far back the frames lie that are sent once more.
     pub(crate) protection: &'static [u64],
     /// Its probes and unusable feedbacks that were counted.

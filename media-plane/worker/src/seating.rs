@@ -85,6 +85,7 @@ pub(crate) fn seat(
         dtls_path: None,
         bandwidth_told: 0,
         protected_until: Timestamp::ZERO,
+        full_until: Timestamp::ZERO,
         protection: &[],
         probes_counted: 0,
         unusable_counted: 0,

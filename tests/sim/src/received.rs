@@ -94,9 +94,10 @@ impl Stream {
         shown
     }
 
-    /// The longest time since a number has been missing that newer ones have followed.
+    /// The longest time since a number has been missing that newer ones have followed, back to the last key frame.
     pub fn waits(&self, now: Timestamp) -> Duration {
-        let newest = self.packets.iter().rev().take(400);
+        // However long ago: a decoder that stands stays standing.
+        let newest = self.packets.iter().rev();
         let (mut next, mut since) = (None, None);
         for (number, packet) in newest {
             if next.is_some_and(|next: u64| next != number + 1) {
