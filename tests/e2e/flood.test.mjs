@@ -70,6 +70,8 @@ test('a call goes on under junk and forged checks from strangers', { timeout: 12
   // One camera: two browsers that encode three layers each leave nothing of two cores to a generator.
   const bob = await Participant.join(browser, server, 'storm', 'Bob', { prepare, query: '&video=0' });
   await bob.sees(1);
+  // A small picture, so that the camera's other layers rest: on slow cores they left the generator none, and it them.
+  await bob.page.evaluate((name) => window.sluice.setTileHeight(name, 180), `${(await ann.state()).me.id}-v0`);
   const junk = Array.from({ length: 64 }, () => randomBytes(200));
   const kinds = {
     junk: { rate: 50_000, make: () => junk[Math.floor(Math.random() * junk.length)] },

@@ -4,10 +4,13 @@ use quality::plans;
 
 #[test]
 fn a_step_down_drains_soon_and_a_step_up_brings_the_full_picture_back() {
-    let step = plans::step_down(1);
-    assert!(step.queue_below_100ms_after_s <= 2.0, "{step:?}");
-    assert!(step.overshoot_pct <= 20.0, "{step:?}");
-    assert!(step.full_layer_again_after_s <= 10.0, "{step:?}");
+    // In the second meeting the probe finds hardly more than the full picture and its key frame take.
+    for seed in [1, 20] {
+        let step = plans::step_down(seed);
+        assert!(step.queue_below_100ms_after_s <= 2.0, "seed {seed}: {step:?}");
+        assert!(step.overshoot_pct <= 20.0, "seed {seed}: {step:?}");
+        assert!(step.full_layer_again_after_s <= 10.0, "seed {seed}: {step:?}");
+    }
 }
 
 #[test]
@@ -41,7 +44,8 @@ fn networks_that_lose_in_bursts_reorder_or_change_keep_what_is_asked_of_them() {
 
 #[test]
 fn a_link_of_200_kbit_s_carries_a_voice_and_the_smallest_picture_in_every_meeting() {
-    for seed in 1..7 {
+    // In the last three the queue of the first seconds stood for good while layers left no room for what was sent again.
+    for seed in [1, 2, 3, 4, 5, 6, 14, 24, 26] {
         let slow = plans::slow_link(seed, 200);
         assert!(slow.frozen_pct <= 5.0 && slow.audio_lost_pct <= 1.0, "seed {seed}: {slow:?}");
     }
