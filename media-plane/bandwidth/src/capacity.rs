@@ -9,6 +9,8 @@ use crate::throughput::Rate;
 
 /// Share of the capacity that is aimed at: the rest pays for what encoders exceed their rate by.
 const AIM: f64 = 0.92;
+/// Up to so many times the known capacity a single probe does not prove that there is more.
+const NEAR: f64 = 1.2;
 /// Below this share of the known capacity, what arrives under overuse shows that the capacity fell.
 const FELL: f64 = 0.85;
 /// A queue of this length is not borne for more than an instant, in milliseconds.
@@ -161,6 +163,14 @@ impl Capacity {
     /// A probe has come back.
     pub(crate) fn probed(&mut self, outcome: Outcome, now: Timestamp) -> Reason {
         match outcome {
+            // Of few packets, and beside audio that is not counted, one probe may well seem to find some percent more than there is.
+            Outcome::Carried(rate) if self.known.is_some_and(|known| rate < known * NEAR) => {
+                let known = self.known.map_or(rate, |known| known.max(0.7 * known + 0.3 * rate));
+                self.known = Some(known);
+                self.target = self.target.max(known.min(rate) * AIM);
+                self.grown = now;
+                Reason::ProbeCarried
+            }
             Outcome::Carried(rate) => {
                 if self.known.is_some_and(|known| rate > known) {
                     self.known = None;
@@ -286,6 +296,18 @@ mod tests {
         assert_eq!(after(60.0, None), (None, 56_250.0), "a queue says that the path is not as it was");
         assert_eq!(after(0.0, None), (Some(Reason::Heard), 900_000.0));
         assert_eq!(after(0.0, Some(200_000.0)), (None, 184_000.0), "known to be full");
+    }
+
+    #[test]
+    fn a_probe_that_finds_a_little_more_than_is_known_corrects_that_and_proves_nothing() {
+        let mut capacity = Capacity::new(500_000.0, ms(0));
+        capacity.probed(Outcome::Saturated(580_000.0), ms(0));
+        assert_eq!(capacity.probed(Outcome::Carried(670_000.0), ms(100)), Reason::ProbeCarried);
+        assert!((capacity.target - 607_000.0 * AIM).abs() < 1.0, "{}", capacity.target);
+        capacity.probed(Outcome::Carried(500_000.0), ms(200));
+        assert!((capacity.target - 607_000.0 * AIM).abs() < 1.0, "less than is known is no news");
+        capacity.probed(Outcome::Carried(740_000.0), ms(300));
+        assert_eq!(capacity.target, 740_000.0);
     }
 
     #[test]

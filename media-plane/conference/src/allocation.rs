@@ -20,7 +20,21 @@ pub(crate) struct Step {
     pub(crate) target: Target,
     /// Bits per second; more than those of the step before.
     pub(crate) rate: u64,
+    /// Bits per second that its busiest seconds take beyond that.
+    burst: u64,
     height: u16,
+}
+
+impl Step {
+    /// What has to be free beside its rate, bits per second.
+    fn room(&self) -> u64 {
+        self.burst.min(self.rate / BURST_ROOM_MAX).max(self.rate / KEY_FRAME_ROOM)
+    }
+
+    /// What must be to be had beside its rate before it is begun, bits per second, as far as its bursts make that more.
+    pub(crate) fn extra_room(&self) -> u64 {
+        self.room() - self.rate / KEY_FRAME_ROOM
+    }
 }
 
 /// The layers of one wanted source, the cheapest first, and the one chosen.
@@ -60,7 +74,7 @@ impl Plan {
                 steps.pop();
             }
             let target = Target { encoding: choice.encoding, layer: choice.layer };
-            steps.push(Step { target, rate: choice.rate, height: choice.height });
+            steps.push(Step { target, rate: choice.rate, burst: choice.burst, height: choice.height });
         }
         let last = steps.len().saturating_sub(1);
         let preferred_height =
@@ -109,11 +123,13 @@ impl Plan {
     }
 
     /// What has to remain free for the chosen step to begin: a larger picture begins with a key frame, and where that does not leave
-    /// the link within a second or two, the queue that it makes takes the picture down again.
+    /// the link within a second or two, the queue that it makes takes the picture down again. So do its busiest seconds.
     fn needs_free(&self) -> u64 {
         let height = |at: Option<usize>| at.and_then(|at| self.steps.get(at)).map(|step| step.height);
         let larger = self.former.is_some() && height(self.chosen) > height(self.former);
-        if larger && self.oversend.is_none() { self.rate() / KEY_FRAME_ROOM } else { 0 }
+        let chosen =
+            self.chosen.and_then(|at| self.steps.get(at)).filter(|_| larger && self.oversend.is_none());
+        chosen.map_or(0, |step| step.room())
     }
 
     fn has_preferred(&self) -> bool {
@@ -212,6 +228,9 @@ const TREMBLE: u64 = 20;
 /// The part of a layer's rate that is left free when it begins: a key frame is a quarter of a second's bits, and drains in two.
 const KEY_FRAME_ROOM: u64 = 8;
 
+/// The part of a layer's rate that is left free for its bursts at most.
+const BURST_ROOM_MAX: u64 = 3;
+
 /// Larger pictures that one look at a receiver's plans puts off, at most; the next one comes within seconds.
 const RAISES_REFUSED_MAX: usize = 4;
 
@@ -222,7 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn choice(encoding: u8, temporal: u8, rate: u64, height: u16, full_frame_rate: bool) -> Choice {
-        Choice { encoding, layer: Layer { spatial: 0, temporal }, rate, height, full_frame_rate }
+        Choice { encoding, layer: Layer { spatial: 0, temporal }, rate, burst: 0, height, full_frame_rate }
     }
 
     /// Simulcast of a camera, three encodings by three temporal layers.

@@ -28,10 +28,13 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// Receivers allotted in one call: some hundred microseconds of work.
 const RECEIVERS_PER_CALL: usize = 32;
 
-/// A layer lowered for lack of budget is not raised again before this, lest it flaps; and twice as long each time that it was lowered
-/// soon after it had been raised.
+/// A layer lowered for lack of budget is not raised again before this, lest it flaps. Where it was lowered soon after it had been raised
+/// there was no room for it, nor for another in its place: nothing is raised for longer, and each time for twice as long.
 const DWELL: Duration = Duration::from_secs(2);
-const DWELL_MAX: Duration = Duration::from_secs(30);
+const DWELL_FLAPPED: Duration = Duration::from_secs(16);
+const DWELL_MAX: Duration = Duration::from_secs(60);
+/// Where there is no picture at all.
+const DWELL_DARK: Duration = Duration::from_secs(4);
 
 /// The part that a bandwidth must exceed all rates by, so that the best layers are begun, settled for and kept: room for a key frame (an
 /// eighth), and the changes of rates that are not told (a 32nd) or not probed for (a fiftieth). With less, a receiver whose bandwidth falls
@@ -280,8 +283,9 @@ fn make_plans(
     settle(&mut plans, budget, config.oversend);
     let spent = plans.iter().map(Plan::rate).sum();
     let ideal: u64 = plans.iter().filter_map(|plan| plan.steps.last()).map(|step| step.rate).sum();
-    // With what it takes to be sure that everything fits.
-    let ideal = ideal + ideal / HEADROOM;
+    // With what it takes to be sure that everything fits; one picture begins at a time.
+    let bursts = plans.iter().filter_map(|plan| plan.steps.last()).map(|step| step.extra_room()).max();
+    let ideal = ideal + ideal / HEADROOM + bursts.unwrap_or(0);
     (plans, Allotted { budget, spent, ideal })
 }
 
@@ -296,6 +300,9 @@ fn apply(
 ) -> (bool, Timestamp) {
     let (mut changed, mut held) = (false, Timestamp::NEVER);
     let budget = receiver.allotted.budget;
+    let flapped = receiver.video.iter().filter(|slot| slot.dwell >= DWELL_FLAPPED && same_link(slot, budget));
+    let no_room_until =
+        flapped.filter_map(|slot| Some(slot.lowered?.after(slot.dwell))).max().unwrap_or_default();
     receiver.heights = Heights::default();
     for slot in receiver.video.iter_mut() {
         let Some(tenant) = slot.tenant else { continue };
@@ -303,11 +310,10 @@ fn apply(
             continue;
         };
         let plan = plans.iter().find(|plan| plan.wanted.source == tenant.index);
-        let target = plan.and_then(|plan| dwell(slot, plan, budget, now));
-        if plan.is_some_and(|plan| plan.target() != target)
-            && let Some(lowered) = slot.lowered
-        {
-            held = held.min(lowered.after(slot.dwell));
+        let target = plan.and_then(|plan| dwell(slot, plan, budget, no_room_until, now));
+        if plan.is_some_and(|plan| plan.target() != target) {
+            let own = slot.lowered.map(|lowered| lowered.after(slot.dwell));
+            held = held.min(own.unwrap_or_default().max(no_room_until));
         }
         if let Some(height) = plan.zip(target).and_then(|(plan, target)| plan.height_of(target)) {
             receiver.heights.count(height);
@@ -328,7 +334,13 @@ fn apply(
 }
 
 /// The target of a plan, held back for a while after the budget had it lowered: staying low costs less, so that the budget holds.
-fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, budget: u64, now: Timestamp) -> Option<Target> {
+fn dwell(
+    slot: &mut Slot<VideoProjection>,
+    plan: &Plan,
+    budget: u64,
+    no_room_until: Timestamp,
+    now: Timestamp,
+) -> Option<Target> {
     let wanted = plan.target();
     let former = slot.projection.target();
     let same_wish = slot.max_height == plan.wanted.max_height;
@@ -344,17 +356,23 @@ fn dwell(slot: &mut Slot<VideoProjection>, plan: &Plan, budget: u64, now: Timest
     let (before, after) = (former_step.flatten(), plan.chosen);
     if after < before {
         let soon = slot.raised.is_some_and(|raised| now.since(raised) < FLAP);
-        slot.dwell = if soon { (slot.dwell * 2).min(DWELL_MAX) } else { DWELL };
+        slot.dwell = if soon { (slot.dwell * 2).clamp(DWELL_FLAPPED, DWELL_MAX) } else { DWELL };
         (slot.lowered, slot.lowered_by) = (Some(now), budget);
         return wanted;
     }
     if after > before {
-        // On a link that carries twice as much, nothing of that holds.
-        let same_link = budget / 2 < slot.lowered_by;
-        if same_link && slot.lowered.is_some_and(|lowered| now.since(lowered) < slot.dwell) {
+        // Any picture is better than none: it may be tried soon.
+        let dwell = if former.is_some() { slot.dwell } else { slot.dwell.min(DWELL_DARK) };
+        let own = slot.lowered.is_some_and(|lowered| now.since(lowered) < dwell);
+        if own && same_link(slot, budget) || now < no_room_until && former.is_some() {
             return former;
         }
         slot.raised = Some(now);
     }
     wanted
+}
+
+/// On a link that carries twice as much, nothing holds of what was learnt when a layer was lowered.
+fn same_link(slot: &Slot<VideoProjection>, budget: u64) -> bool {
+    budget / 2 < slot.lowered_by
 }

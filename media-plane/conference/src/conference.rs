@@ -104,6 +104,8 @@ pub struct Projected {
     /// The stream begins with this packet, which came late: offer the up to [`REPLAY_MAX`] packets of the same encoding that
     /// follow it once more, in order; they were refused before.
     pub replay: bool,
+    /// A key frame of the stream begins with this packet: of what was sent before nothing is needed any more.
+    pub anew: bool,
 }
 
 /// Packets of an encoding that [`Projected::replay`] may ask for again.

@@ -250,7 +250,7 @@ fn project_audio(
     let (sequence, timestamp) = slot.projection.project(packet, removed)?;
     slot.used = packet.arrival;
     let header = header(packet, slot.ssrc, sequence, timestamp, packet.marker);
-    Some(Projected { sequence, header, patch: Patch::None, media: Media::Audio, replay: false })
+    Some(Projected { sequence, header, patch: Patch::None, media: Media::Audio, replay: false, anew: false })
 }
 
 fn project_video(
@@ -278,8 +278,8 @@ fn project_video(
     let output = output?;
     slot.used = packet.arrival;
     let header = header(packet, slot.ssrc, output.sequence, output.timestamp, output.marker);
-    let crate::projection::Output { sequence, patch, replay, .. } = output;
-    Some(Projected { sequence, header, patch, media: Media::Video, replay })
+    let crate::projection::Output { sequence, patch, replay, anew, .. } = output;
+    Some(Projected { sequence, header, patch, media: Media::Video, replay, anew })
 }
 
 fn header(packet: &MediaPacket, ssrc: u32, sequence: u64, timestamp: u32, marker: bool) -> Header {

@@ -28,6 +28,9 @@ const SMOOTHED_OVER: f32 = 5.0;
 /// The part by which the last second may exceed the smoothed rate before it counts.
 const PEAK: u64 = 12;
 
+/// Seconds that the busiest second is remembered for.
+const PEAK_FADES_OVER: f32 = 60.0;
+
 /// Layers of one source that the allocation chooses from; three encodings of three by three, the poorest left out beyond.
 pub(crate) const CHOICES_MAX: usize = 27;
 
@@ -38,6 +41,8 @@ pub(crate) struct Choice {
     pub(crate) layer: Layer,
     /// Bits per second, with all that the layer needs.
     pub(crate) rate: u64,
+    /// What its busiest seconds of late took beyond that, in bits per second.
+    pub(crate) burst: u64,
     /// Pixels.
     pub(crate) height: u16,
     /// No layer of the same size has more frames.
@@ -55,6 +60,8 @@ struct Meter {
     /// Bits per second over some seconds, and as of when.
     smooth: f32,
     smoothed: Timestamp,
+    /// Bits per second of the busiest second, fading.
+    peak: f32,
 }
 
 impl Meter {
@@ -70,6 +77,10 @@ impl Meter {
     fn advance(&mut self, now: Timestamp) {
         let bucket = now.as_millis() / BUCKET_MS;
         let steps = bucket.saturating_sub(self.bucket).min(BUCKETS as u64);
+        if steps > 0 {
+            let fading = 1.0 - steps as f32 * (BUCKET_MS as f32 / 1_000.0 / PEAK_FADES_OVER);
+            self.peak = (self.peak * fading).max(self.last_second() as f32);
+        }
         for step in 1..=steps {
             self.buckets[((self.bucket + step) % BUCKETS as u64) as usize] = 0;
         }
@@ -79,8 +90,7 @@ impl Meter {
 
     fn bits_per_second(&mut self, now: Timestamp) -> u64 {
         self.advance(now);
-        let rate = self.buckets.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() * 8 * 1_000
-            / (BUCKET_MS * BUCKETS as u64);
+        let rate = self.last_second();
         // Encoders tremble from second to second: a dip makes no room, and a peak little harm. Real changes are believed at once.
         let (now_rate, elapsed) =
             (rate as f32, now.since(core::mem::replace(&mut self.smoothed, now)).as_secs_f32());
@@ -88,6 +98,17 @@ impl Meter {
         let weight = if changed { 1.0 } else { elapsed / (elapsed + SMOOTHED_OVER) };
         self.smooth += (now_rate - self.smooth) * weight;
         rate.saturating_sub(rate / PEAK).max(self.smooth as u64)
+    }
+
+    /// Bits per second over all buckets.
+    fn last_second(&self) -> u64 {
+        let bytes: u64 = self.buckets.iter().map(|bytes| u64::from(*bytes)).sum();
+        bytes * 8 * 1_000 / (BUCKET_MS * BUCKETS as u64)
+    }
+
+    /// What the busiest second took beyond the smoothed rate, in bits per second.
+    fn burst(&self) -> u64 {
+        (self.peak - self.smooth) as u64
     }
 
     fn is_active(&self, now: Timestamp, idle: Duration) -> bool {
@@ -194,6 +215,7 @@ impl Layers {
                     encoding,
                     layer: Layer { spatial: spatial as u8, temporal: temporal as u8 },
                     rate: self.rate(spatial, temporal, now),
+                    burst: self.burst(spatial, temporal),
                     height,
                     full_frame_rate: temporal == fastest,
                 };
@@ -203,6 +225,12 @@ impl Layers {
                 into.push(choice);
             }
         }
+    }
+
+    /// A large frame is of one layer: the bursts of several do not come together.
+    fn burst(&self, spatial: usize, temporal: usize) -> u64 {
+        let needed = self.meters.iter().take(spatial + 1).flat_map(|meters| meters.iter().take(temporal + 1));
+        needed.map(Meter::burst).max().unwrap_or(0)
     }
 
     fn rate(&mut self, spatial: usize, temporal: usize, now: Timestamp) -> u64 {

@@ -79,6 +79,7 @@ mod tests {
                     encoding: encoding as u8,
                     layer: Layer { spatial: 0, temporal },
                     rate: (1 << (2 * encoding)) * 100 * u64::from(temporal + 2),
+                    burst: 0,
                     height,
                     full_frame_rate: true,
                 });

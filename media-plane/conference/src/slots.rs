@@ -173,6 +173,10 @@ impl<P: Projection> Slots<P> {
         self.slots.iter().find(|slot| slot.tenant.is_some() && slot.ssrc == ssrc)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot<P>> {
+        self.slots.iter()
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot<P>> {
         self.slots.iter_mut()
     }

@@ -231,6 +231,7 @@ impl Source {
                 encoding: at as u8,
                 layer: EVERYTHING,
                 rate: 0,
+                burst: 0,
                 height: if single { config.single_height } else { default },
                 full_frame_rate: true,
             });

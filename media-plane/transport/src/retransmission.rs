@@ -96,6 +96,11 @@ impl Kept {
         }
     }
 
+    /// Since it was sent last.
+    fn waited(&self, now: Timestamp) -> Duration {
+        now.since(self.sealed).saturating_sub(Duration::from_micros(u64::from(self.resent_after)))
+    }
+
     fn record(&self, ssrc: u32) -> Record {
         let header = Header {
             marker: self.marker,
@@ -122,16 +127,56 @@ impl Kept {
 #[derive(Debug)]
 pub(crate) struct History {
     kept: Box<[Kept]>,
+    /// The key frame that was sent last: nothing before it is needed, and everything after it needs it.
+    key_frame: Option<KeyFrame>,
+}
+
+/// A key frame that was sent.
+#[derive(Clone, Copy, Debug)]
+struct KeyFrame {
+    /// SRTP index of its first packet.
+    first: u64,
+    timestamp: u32,
+    /// It was found to be lost for good.
+    given_up: bool,
 }
 
 impl History {
     pub(crate) fn new(packets: usize) -> History {
         let len = if packets == 0 { 0 } else { packets.next_power_of_two() };
-        History { kept: vec![Kept::NONE; len].into_boxed_slice() }
+        History { kept: vec![Kept::NONE; len].into_boxed_slice(), key_frame: None }
     }
 
     pub(crate) fn clear(&mut self) {
         self.kept.fill(Kept::NONE);
+        self.key_frame = None;
+    }
+
+    /// A key frame begins with this index and timestamp. Those of the further layers of one picture are one.
+    pub(crate) fn begin_anew(&mut self, first: u64, timestamp: u32) {
+        if self.key_frame.is_none_or(|known| known.timestamp != timestamp) {
+            self.key_frame = Some(KeyFrame { first, timestamp, given_up: false });
+        }
+    }
+
+    /// Whether this packet of the last key frame is missed and will not be sent again: without it nothing can be decoded, so that
+    /// another key frame is due. Says so once.
+    pub(crate) fn give_up_key_frame(
+        &mut self,
+        index: u64,
+        round_trip_us: Option<u32>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(at) = self.position(index) else { return false };
+        let kept = &self.kept[at];
+        let Some(key_frame) = self.key_frame.as_mut().filter(|known| !known.given_up) else { return false };
+        if kept.len == 0 || kept.index != index || kept.timestamp != key_frame.timestamp {
+            return false;
+        }
+        let age = now.since(kept.sealed);
+        let often = kept.resent >= RESENDS_MAX && kept.waited(now) >= spacing(round_trip_us, kept.resent);
+        key_frame.given_up = often || age > RETRANSMISSION_AGE;
+        key_frame.given_up
     }
 
     pub(crate) fn insert(&mut self, record: &Record) {
@@ -157,8 +202,13 @@ impl History {
         if kept.len == 0 || kept.index != index || kept.resent >= RESENDS_MAX || age > RETRANSMISSION_AGE {
             return None;
         }
-        let waited = age.saturating_sub(Duration::from_micros(u64::from(kept.resent_after)));
-        if waited < spacing(round_trip_us, kept.resent) || !budget.spend(kept.len, now) {
+        if self.key_frame.is_some_and(|known| index < known.first)
+            || kept.waited(now) < spacing(round_trip_us, kept.resent)
+        {
+            return None;
+        }
+        let vital = self.key_frame.is_some_and(|known| known.timestamp == kept.timestamp);
+        if !budget.spend(kept.len, vital, now) {
             return None;
         }
         kept.resent += 1;
@@ -241,14 +291,17 @@ impl Budget {
         self.floor = (target / Self::FLOOR_PART).min(Self::FLOOR_BYTES_PER_SECOND);
     }
 
-    fn spend(&mut self, len: u16, now: Timestamp) -> bool {
+    /// What is `vital` is sent even where the budget is spent, and takes what is left of it.
+    fn spend(&mut self, len: u16, vital: bool, now: Timestamp) -> bool {
         let earned = now.since(self.since).as_micros() as u64 * self.floor / 1_000_000;
         if earned > 0 {
             self.bytes = (self.bytes + earned).min(Self::BYTES_MAX);
             self.since = now;
         }
-        let Some(rest) = self.bytes.checked_sub(u64::from(len)) else { return false };
-        self.bytes = rest;
+        if self.bytes < u64::from(len) && !vital {
+            return false;
+        }
+        self.bytes = self.bytes.saturating_sub(u64::from(len));
         (self.spent, self.faded) = (self.faded_spending(now) + f64::from(len), now);
         true
     }
@@ -290,6 +343,50 @@ mod tests {
     }
 
     #[test]
+    fn before_a_key_frame_nothing_is_needed_and_the_key_frame_is_sent_whatever_the_budget_says() {
+        let mut history = History::new(16);
+        let mut budget = Budget { bytes: 500, floor: 0, ..Budget::new(ms(0)) };
+        for index in 3..7 {
+            history.insert(&Record {
+                header: Header { timestamp: 90 * (index as u32 / 2), ..record(0, ms(0)).header },
+                ..record(index, ms(0))
+            });
+        }
+        // Packets 4 and 5 are the key frame; a further layer of the same picture changes nothing.
+        history.begin_anew(4, 180);
+        history.begin_anew(5, 180);
+        let mut taken = |index, at| history.take(1, index, Some(50_000), &mut budget, ms(at)).is_some();
+        assert_eq!([3, 4, 5, 6].map(|index| taken(index, 100)), [false, true, true, false]);
+        assert!(!taken(4, 120), "once a round trip");
+        assert_eq!([200, 300, 400, 500].map(|at| taken(4, at)), [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_key_frame_that_cannot_be_sent_again_is_given_up_once() {
+        let mut history = History::new(16);
+        for index in 3..6 {
+            history.insert(&record(index, ms(0)));
+        }
+        assert!(!history.give_up_key_frame(3, None, ms(2_000)), "no key frame is known");
+        history.begin_anew(3, 0);
+        assert!(!history.give_up_key_frame(4, None, ms(900)), "it may still come");
+        assert!(!history.give_up_key_frame(9, None, ms(2_000)), "never sent");
+        assert!(history.give_up_key_frame(4, None, ms(1_001)));
+        assert!(!history.give_up_key_frame(5, None, ms(1_002)));
+        history.insert(&Record {
+            header: Header { timestamp: 90, ..record(0, ms(0)).header },
+            ..record(7, ms(1_100))
+        });
+        history.begin_anew(7, 90);
+        let mut budget = Budget::new(ms(1_100));
+        let times =
+            (1_100..1_600).filter(|at| history.take(1, 7, Some(50_000), &mut budget, ms(*at)).is_some());
+        let last = times.last().unwrap_or_default();
+        assert!(!history.give_up_key_frame(7, Some(50_000), ms(last + 10)), "the last one is under way");
+        assert!(history.give_up_key_frame(7, Some(50_000), ms(last + 60)));
+    }
+
+    #[test]
     fn a_packet_of_more_than_a_second_ago_is_gone() {
         let mut history = History::new(16);
         let mut budget = Budget::new(ms(0));
@@ -317,7 +414,7 @@ mod tests {
         let mut budget = Budget::new(ms(0));
         for at in (0..20_000).step_by(100) {
             budget.earn(10_000);
-            assert!(budget.spend(1_000, ms(at)));
+            assert!(budget.spend(1_000, false, ms(at)));
         }
         let rate = budget.rate(ms(20_000));
         assert!((74_000..86_000).contains(&rate), "{rate} of 80,000");
@@ -331,7 +428,7 @@ mod tests {
         for at in 0..10_000 {
             budget.earn(1_000);
             sent += 1_000;
-            while budget.spend(1_000, ms(at)) {
+            while budget.spend(1_000, false, ms(at)) {
                 resent += 1_000;
             }
         }

@@ -103,6 +103,26 @@ impl Transport {
         record
     }
 
+    /// A key frame goes out on `ssrc` next, with this sequence number first: of what was sent before nothing is sent again, and what is
+    /// lost of it goes before all else.
+    pub fn begin_anew(&mut self, ssrc: u32, sequence: u16, timestamp: u32) {
+        let Some(at) = self.send_position(ssrc) else { return };
+        let stream = &mut self.send[at];
+        if let Some(first) = stream.index_for(sequence) {
+            stream.history.begin_anew(first, timestamp);
+        }
+    }
+
+    /// Whether a packet that the peer misses belongs to the last key frame and cannot be sent again: another one is due. Says so once.
+    pub fn key_frame_lost(&mut self, ssrc: u32, sequence: u16, now: Timestamp) -> bool {
+        let Some(at) = self.send_position(ssrc) else { return false };
+        let round_trip_us = self.round_trip_us();
+        let stream = &mut self.send[at];
+        let Some(highest) = stream.used.highest() else { return false };
+        let index = wire::sequence::unwrap_u16(highest, sequence);
+        stream.history.give_up_key_frame(index, round_trip_us, now)
+    }
+
     /// Bits per second that retransmissions took of late: the link carries so much less of anything new.
     pub fn repair_rate(&self, now: Timestamp) -> u64 {
         self.budget.rate(now)

@@ -59,6 +59,10 @@ impl<I: DatagramIo> Exit<'_, I> {
         if self.outbound.offered.is_full() {
             self.send();
         }
+        if projected.anew {
+            let wire::rtp::Header { ssrc, sequence, timestamp, .. } = projected.header;
+            self.seat.transport.begin_anew(ssrc, sequence, timestamp);
+        }
         let Published { parts, slot, .. } = *published;
         let token = Token::of(published).pack();
         self.outbound.offered.push(Offered { projected, parts, slot, token });
@@ -188,7 +192,12 @@ impl Worker {
         let Worker { seats, rooms, arena, kept, statistics, .. } = self;
         let Some(seat) = seat_mut(seats, route.seat, route.endpoint) else { return };
         let Some(path) = seat.transport.selected() else { return };
-        let Some(record) = seat.transport.nacked(ssrc, sequence, now) else { return };
+        let Some(record) = seat.transport.nacked(ssrc, sequence, now) else {
+            if seat.transport.key_frame_lost(ssrc, sequence, now) {
+                self.key_frame_for(route, ssrc, now);
+            }
+            return;
+        };
         let found = kept_packet(rooms, seat.room, &record, kept, now);
         match resend(seat, found, arena, &record, path, now, io) {
             Resent::Gone => statistics.count(Metric::RetransmissionsMissed),

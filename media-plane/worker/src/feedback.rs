@@ -40,7 +40,7 @@ impl Worker {
     }
 
     /// A receiver cannot decode what it gets on `ssrc`.
-    fn key_frame_for(&mut self, from: Route, ssrc: u32, now: Timestamp) {
+    pub(crate) fn key_frame_for(&mut self, from: Route, ssrc: u32, now: Timestamp) {
         let Some(seat) = seat_mut(&mut self.seats, from.seat, from.endpoint) else { return };
         let (number, receiver) = (seat.room, seat.receiver);
         let Some(room) = self.rooms[number as usize].as_deref() else { return };

@@ -25,8 +25,8 @@ const LOSS_MIN: u8 = 5;
 const PROTECTED_FOR: Duration = Duration::from_secs(30);
 /// With a longer queue, in milliseconds, the link is full.
 const QUEUE_MS_MAX: u32 = 100;
-/// And counts as full for so long after: its queue trembles about its length.
-const FULL_FOR: Duration = Duration::from_secs(2);
+/// And counts as full for so long after: its queue trembles about its length, and what it lost counts for as long.
+const FULL_FOR: Duration = Duration::from_secs(8);
 
 /// The last frames of an audio source.
 #[derive(Debug)]

@@ -39,6 +39,15 @@ impl Meeting {
         meeting
     }
 
+    /// The same with cameras as a browser has them.
+    pub fn of_browsers(senders: usize, rates: Rates, seed: u64) -> Meeting {
+        let mut meeting = Meeting::new(senders, rates, seed);
+        for sender in &meeting.senders {
+            meeting.world.clients[*sender].camera.iter_mut().for_each(|encoder| encoder.browser = true);
+        }
+        meeting
+    }
+
     /// A receiver behind a link; it wants every camera `height` lines high at most. One that repairs nothing asks for no packet
     /// again and takes no redundant audio.
     pub fn add_receiver(&mut self, link: LinkSpec, height: u16, repairs: bool) -> usize {

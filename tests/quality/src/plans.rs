@@ -8,6 +8,8 @@ use crate::seen;
 
 /// Capacity of the low phase of [`step_down`], bits per second.
 const LOW: u64 = 600_000;
+/// And the queue that it may have.
+const LONG_QUEUE: Duration = Duration::from_millis(100);
 
 /// A step of capacity, down and up again.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +20,37 @@ pub struct StepDown {
     pub overshoot_pct: f64,
     /// Seconds from the step up to the first second of full picture; infinite if it never came.
     pub full_layer_again_after_s: f64,
+    /// Seconds after the step until the queue stayed below 100 ms for a whole second.
+    pub queue_drained_after_s: f64,
+    /// Seconds of the thirty of the low phase for which the picture stood.
+    pub frozen_s: f64,
 }
 
 /// 2.5 Mbit/s, from second 20 on 0.6, from second 50 on 2.5 again; one sender on stage.
 pub fn step_down(seed: u64) -> StepDown {
-    let mut meeting = Meeting::new(1, CAMERA, seed);
+    step_of(Meeting::new(1, CAMERA, seed), 27, sim::PATIENCE, link)
+}
+
+/// The same with a sender and a receiver as Chromium was seen to be on a slow machine: large frames now and then, arrivals that differ by
+/// milliseconds without any queue, and a decoder that waits for three seconds before it asks for a key frame.
+pub fn browser_step_down(seed: u64) -> StepDown {
+    let jittery = |rate| LinkSpec { jitter: Duration::from_millis(15), ..link(rate) };
+    step_of(Meeting::of_browsers(1, BROWSER_CAMERA, seed), 13, Duration::from_secs(3), jittery)
+}
+
+/// What Chromium made of a grainy 720p camera at 15 frames a second, bits per second.
+const BROWSER_CAMERA: [u64; 3] = [147_000, 484_000, 1_430_000];
+
+/// `frames`: of a second of full picture, at least.
+fn step_of(
+    mut meeting: Meeting,
+    frames: usize,
+    patience: Duration,
+    link: impl Fn(u64) -> LinkSpec,
+) -> StepDown {
     let receiver = meeting.add_receiver(link(2_500_000), 0, true);
     meeting.stage(receiver, 0, 720);
+    meeting.world.clients[receiver].patience = patience;
     meeting.run(20.0);
     let down = meeting.world.now();
     meeting.world.set_link(receiver, link(LOW));
@@ -35,14 +61,12 @@ pub fn step_down(seed: u64) -> StepDown {
     trace(&mut meeting.world, receiver);
     let world = &meeting.world;
     let (_, most) = seen::link_rates(world, receiver, &(down + Duration::from_secs(2)..up));
-    let full = seen::full_layer_from(&world.clients[receiver], 11, 2, up);
+    let full = seen::full_layer_from(&world.clients[receiver], 11, 2, up, frames);
+    let low = down..up;
     StepDown {
-        queue_below_100ms_after_s: seen::queue_exceeds_until(
-            world,
-            receiver,
-            &(down..up),
-            Duration::from_millis(100),
-        ),
+        queue_below_100ms_after_s: seen::queue_exceeds_until(world, receiver, &low, LONG_QUEUE),
+        queue_drained_after_s: seen::queue_drained_after_s(world, receiver, &low, LONG_QUEUE),
+        frozen_s: seen::frozen_pct(&world.clients[receiver], 11, &low) * 0.3,
         overshoot_pct: (100.0 * (most / LOW as f64 - 1.0)).max(0.0),
         full_layer_again_after_s: full.map_or(f64::INFINITY, |at| at.since(up).as_secs_f64()),
     }

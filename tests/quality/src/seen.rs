@@ -90,13 +90,19 @@ pub fn encoding_shown(client: &Client, source: u64, span: &Span) -> Option<u8> {
     (counts[best] > 0).then_some(best as u8)
 }
 
-/// When frames of `encoding` in full number were shown first for a second from `from` on: the beginning of that second.
-pub fn full_layer_from(client: &Client, source: u64, encoding: u8, from: Timestamp) -> Option<Timestamp> {
+/// When `frames` of `encoding`, which is all of them, were shown first within a second from `from` on: the beginning of that second.
+pub fn full_layer_from(
+    client: &Client,
+    source: u64,
+    encoding: u8,
+    from: Timestamp,
+    frames: usize,
+) -> Option<Timestamp> {
     let mut times = Vec::new();
     for stream in client.streams.values() {
-        let frames = stream.shown().into_iter();
+        let shown = stream.shown().into_iter();
         times.extend(
-            frames
+            shown
                 .filter(|(at, label)| label.source == source && label.encoding == encoding && *at >= from)
                 .map(|(at, _)| at),
         );
@@ -104,7 +110,7 @@ pub fn full_layer_from(client: &Client, source: u64, encoding: u8, from: Timesta
     times.sort_unstable();
     let full = |at: &&Timestamp| {
         let end = **at + Duration::from_secs(1);
-        times.iter().filter(|other| **other >= **at && **other < end).count() >= 27
+        times.iter().filter(|other| **other >= **at && **other < end).count() >= frames
     };
     times.iter().find(full).copied()
 }

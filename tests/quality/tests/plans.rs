@@ -14,6 +14,18 @@ fn a_step_down_drains_soon_and_a_step_up_brings_the_full_picture_back() {
 }
 
 #[test]
+fn a_step_down_holds_with_the_frames_and_the_patience_of_a_browser() {
+    // In the first meeting the middle picture begins while it happens to be small.
+    for seed in 2..=12 {
+        let step = plans::browser_step_down(seed);
+        assert!(step.queue_drained_after_s <= 2.0, "seed {seed}: {step:?}");
+        assert!(step.overshoot_pct <= 20.0, "seed {seed}: {step:?}");
+        assert!(step.full_layer_again_after_s <= 10.0, "seed {seed}: {step:?}");
+        assert!(step.frozen_s <= 2.0, "seed {seed}: {step:?}");
+    }
+}
+
+#[test]
 fn a_steady_link_is_used_without_flapping_or_freezing() {
     let steady = plans::steady(1, 60);
     assert!(steady.utilisation_pct >= 85.0, "{steady:?}");

@@ -57,6 +57,8 @@ pub struct Client {
     pub repairs: bool,
     /// Whether its decoders ask for key frames when they are stuck.
     pub looks: bool,
+    /// How long its decoders wait for a missing packet before they ask for a key frame.
+    pub patience: Duration,
     next_look: Timestamp,
     /// It takes part; a vanished one neither sends nor hears.
     pub alive: bool,
@@ -137,6 +139,7 @@ impl Client {
             reports: Vec::new(),
             repairs: true,
             looks: false,
+            patience: PATIENCE,
             next_look: Timestamp::ZERO,
             alive: true,
         };
@@ -238,7 +241,7 @@ impl Client {
 
     /// What a decoder does that waits too long for a packet.
     fn ask_for_key_frames(&mut self, now: Timestamp) {
-        let stuck = self.streams.iter().filter(|(_, stream)| stream.waits(now) > STUCK);
+        let stuck = self.streams.iter().filter(|(_, stream)| stream.waits(now) > self.patience);
         let stuck: Vec<u32> = stuck.map(|(ssrc, _)| *ssrc).collect();
         for ssrc in stuck {
             self.transport.request_key_frame(ssrc, now);
@@ -418,8 +421,8 @@ const RED: u8 = 112;
 
 /// How often a client looks whether its decoders are stuck.
 const LOOK: Duration = Duration::from_millis(100);
-/// So long it waits for a packet before it asks for a key frame instead.
-const STUCK: Duration = Duration::from_millis(400);
+/// So long a decoder waits for a packet before it asks for a key frame instead.
+pub const PATIENCE: Duration = Duration::from_millis(400);
 
 /// The codecs of every model conference.
 pub fn payload_types() -> PayloadTypes {

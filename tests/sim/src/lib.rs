@@ -13,7 +13,7 @@ pub mod received;
 pub mod video;
 pub mod world;
 
-pub use client::Client;
+pub use client::{Client, PATIENCE};
 pub use link::{Link, LinkSpec};
 pub use network::{Direction, Faults};
 pub use world::World;

@@ -105,6 +105,8 @@ pub(crate) struct Output {
     pub(crate) patch: Patch,
     /// Forwarding began with this packet though some that follow it had been let go: offer those again, in order.
     pub(crate) replay: bool,
+    /// A key frame begins: what was sent before is needed no more.
+    pub(crate) anew: bool,
 }
 
 /// What a codec says of a frame that was not decided yet.
@@ -350,7 +352,8 @@ impl VideoProjection {
             self.continuity.complete = marker;
             self.continuity.started = true;
         }
-        Some(Output { sequence, timestamp, marker, patch, replay: false })
+        let anew = leads && packet.frame.key_frame && packet.frame.start_of_frame;
+        Some(Output { sequence, timestamp, marker, patch, replay: false, anew })
     }
 
     fn is_frame_kept(&mut self, packet: &MediaPacket, target: Target, key: u64, newest: bool) -> bool {
