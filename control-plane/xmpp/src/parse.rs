@@ -3,7 +3,7 @@
 use quick_xml::escape::{EscapeError, resolve_predefined_entity};
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::name::{Namespace, NamespaceError, QName, ResolveResult};
+use quick_xml::name::{Namespace, NamespaceError, PrefixDeclaration, QName, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
 
 use crate::element::{Element, is_xml_char};
@@ -179,6 +179,7 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         return Err(ParseError::NotWellFormed);
     }
     let mut element = Element::new(local.into_inner(), namespace);
+    let mut foreign = Vec::new();
     let mut count = 0;
     for attribute in start.attributes() {
         count += 1;
@@ -191,18 +192,27 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
             return Err(ParseError::NotWellFormed);
         }
         let value = unescaped(&attribute.value)?;
-        if attribute.key.as_namespace_binding().is_some() {
-            continue;
+        match attribute.key.as_namespace_binding() {
+            // A prefix cannot be taken back (Namespaces in XML §2.2).
+            Some(PrefixDeclaration::Named(_)) if value.is_empty() => return Err(ParseError::NotWellFormed),
+            Some(_) => continue,
+            None => {}
         }
         match attribute.key.prefix().map(|prefix| prefix.into_inner()) {
             None | Some("xml") => element.set_attribute(attribute.key.0, value),
             Some(_) => {
-                let (namespace, _) = reader.resolver().resolve_attribute(attribute.key);
-                if matches!(namespace, ResolveResult::Unknown(_)) {
+                let (namespace, local) = reader.resolver().resolve_attribute(attribute.key);
+                let ResolveResult::Bound(Namespace(namespace)) = namespace else {
                     return Err(ParseError::NotWellFormed);
-                }
+                };
+                foreign.push((unescaped(namespace)?, local.into_inner()));
             }
         }
+    }
+    // One name by two prefixes is the same attribute twice (Namespaces in XML §6.3).
+    foreign.sort_unstable();
+    if foreign.windows(2).any(|pair| pair.first() == pair.last()) {
+        return Err(ParseError::NotWellFormed);
     }
     Ok(element)
 }

@@ -72,6 +72,8 @@ const REFUSED: &[(&str, ParseError)] = &[
     ("<xml:a/>", ParseError::NotWellFormed),
     ("<a xmlns='http://www.w3.org/2000/xmlns/'/>", ParseError::NotWellFormed),
     ("<a xmlns:xml='u'/>", ParseError::NotWellFormed),
+    ("<a xmlns:p=''/>", ParseError::NotWellFormed),
+    ("<a xmlns:p='u' xmlns:q='u' p:k='1' q:k='2'/>", ParseError::NotWellFormed),
     ("<a xmlns:xmlns='u'/>", ParseError::NotWellFormed),
     ("<!-- c --><a/>", ParseError::Restricted),
     ("<a><!-- c --></a>", ParseError::Restricted),
