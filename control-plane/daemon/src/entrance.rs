@@ -17,6 +17,7 @@ use xmpp::streams;
 use xmpp::websocket::Framing;
 
 use crate::http::Public;
+use crate::origin::origin;
 use crate::refusals::Reason;
 use crate::signaling_loop::Clock;
 
@@ -27,7 +28,7 @@ pub(crate) struct OverTls;
 /// From where a request comes.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// `None` for this machine: a proxy here speaks for everybody.
+    /// Whom it is counted to; `None` for this machine: a proxy here speaks for everybody.
     pub(crate) address: Option<IpAddr>,
     /// Whether nobody on the way can read along.
     pub(crate) is_confidential: bool,
@@ -39,8 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Peer, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-        let address = peer.filter(|address| !address.is_loopback());
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().and_then(|peer| origin(peer.0.ip()));
         let is_confidential = address.is_none() || parts.extensions.get::<OverTls>().is_some();
         let mut segments = parts.uri.path().trim_start_matches('/').split('/');
         let folder = segments.next().filter(|_| segments.next().is_some()).map(str::to_owned);

@@ -1,9 +1,11 @@
 //! How often a bridge-channel password may be guessed: ten failures a minute from one place, then no answer but "later".
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::origin::origin;
 
 /// Failures of the last minute.
 #[derive(Default)]
@@ -44,14 +46,9 @@ impl Guesses {
 }
 
 fn place(peer: IpAddr, endpoint: &str) -> String {
-    match peer {
-        ip if ip.is_loopback() => endpoint.chars().take(ENDPOINT_CHARS_MAX).collect(),
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            // What one customer is given.
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
-        }
+    match origin(peer) {
+        Some(origin) => origin.to_string(),
+        None => endpoint.chars().take(ENDPOINT_CHARS_MAX).collect(),
     }
 }
 
@@ -70,9 +67,11 @@ mod tests {
     fn ten_failures_a_minute_are_let_through_from_each_place() {
         let guesses = Guesses::default();
         let now = Instant::now();
-        let table: [(&str, &str, &str); 3] = [
+        let table: [(&str, &str, &str); 4] = [
             ("192.0.2.1", "a", "192.0.2.2"),
             ("2001:db8::1", "a", "2001:db8:0:1::1"),
+            // Over a socket for both families.
+            ("::ffff:192.0.2.8", "a", "::ffff:192.0.2.9"),
             ("127.0.0.1", "b", "192.0.2.3"),
         ];
         for (peer, endpoint, other) in table {

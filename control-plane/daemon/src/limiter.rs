@@ -13,6 +13,7 @@ use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::origin::origin;
 use crate::status::Status;
 
 /// Lets connections in.
@@ -32,7 +33,7 @@ struct Limits {
 #[derive(Default)]
 struct Open {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_origin: HashMap<IpAddr, usize>,
 }
 
 impl Limiter {
@@ -50,28 +51,31 @@ impl Limiter {
     /// Counts a connection from `address`; `None` if there are too many.
     fn admit(&self, address: IpAddr) -> Option<Permit> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        // A proxy on this machine speaks for everybody.
-        let exempt = address.is_loopback();
-        let here = open.by_address.get(&address).copied().unwrap_or(0);
+        let origin = origin(address);
+        let here = origin.and_then(|origin| open.by_origin.get(&origin)).copied().unwrap_or(0);
         let limit = |limit: &AtomicUsize| limit.load(Ordering::Relaxed);
-        let crowded = !exempt && here >= limit(&self.limits.per_address);
+        let crowded = here >= limit(&self.limits.per_address);
         if open.total >= limit(&self.limits.total) || crowded {
             self.status.http.refused();
             return None;
         }
         open.total += 1;
-        *open.by_address.entry(address).or_default() += 1;
+        if let Some(origin) = origin {
+            *open.by_origin.entry(origin).or_default() += 1;
+        }
         self.status.http.set_open(open.total);
-        Some(Permit { limiter: self.clone(), address })
+        Some(Permit { limiter: self.clone(), origin })
     }
 
-    fn release(&self, address: IpAddr) {
+    fn release(&self, origin: Option<IpAddr>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total = open.total.saturating_sub(1);
-        if let Some(here) = open.by_address.get_mut(&address) {
+        if let Some(origin) = origin
+            && let Some(here) = open.by_origin.get_mut(&origin)
+        {
             *here -= 1;
             if *here == 0 {
-                open.by_address.remove(&address);
+                open.by_origin.remove(&origin);
             }
         }
         self.status.http.set_open(open.total);
@@ -95,12 +99,12 @@ impl<S> Accept<TcpStream, S> for Limiter {
 /// A place taken; given back when dropped.
 struct Permit {
     limiter: Limiter,
-    address: IpAddr,
+    origin: Option<IpAddr>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.release(self.address);
+        self.limiter.release(self.origin);
     }
 }
 
@@ -164,6 +168,10 @@ mod tests {
         let locals: Vec<Permit> = std::iter::from_fn(|| limiter.admit(local)).collect();
         assert_eq!(locals.len(), 2, "loopback is bounded in all only");
         drop((third, locals));
-        assert!(limiter.open.lock().unwrap().by_address.is_empty(), "nothing is left behind");
+        let network = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|address| address.parse().unwrap());
+        let places: Vec<Permit> = network.into_iter().filter_map(|address| limiter.admit(address)).collect();
+        assert_eq!(places.len(), 2, "one network of IPv6 is one customer");
+        drop(places);
+        assert!(limiter.open.lock().unwrap().by_origin.is_empty(), "nothing is left behind");
     }
 }

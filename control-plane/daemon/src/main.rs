@@ -29,6 +29,7 @@ mod inherited;
 mod limiter;
 mod log;
 mod metrics_page;
+mod origin;
 mod outbox;
 mod pace;
 mod private_http;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use super::Limits;
 use super::connection::Connection;
 use super::counters::TcpEnding;
 use super::stream::{Listener, Stream};
+use crate::origin::origin;
 use crate::pace::Pace;
 use crate::signaling_loop::Clock;
 use crate::status::Status;
@@ -64,11 +65,10 @@ impl Acceptor {
 
     fn admit(self: &Rc<Self>, stream: Stream, peer: SocketAddr) {
         let origin = origin(peer.ip());
-        let here = self.by_origin.borrow().get(&origin).copied().unwrap_or(0);
+        let here = origin.and_then(|origin| self.by_origin.borrow().get(&origin).copied()).unwrap_or(0);
         let total = self.connections.borrow().len();
         let known = self.connections.borrow().contains_key(&peer);
-        let per_address = if peer.ip().is_loopback() { usize::MAX } else { self.limits.per_address_max };
-        let full = total >= self.limits.connections_max || here >= per_address;
+        let full = total >= self.limits.connections_max || here >= self.limits.per_address_max;
         if full || known || self.unproved.get() >= UNPROVED_MAX {
             self.status.tcp.refused();
             stream.shut_down();
@@ -76,7 +76,9 @@ impl Acceptor {
         }
         let connection = Rc::new(Connection::new(stream, peer));
         self.connections.borrow_mut().insert(peer, Rc::clone(&connection));
-        *self.by_origin.borrow_mut().entry(origin).or_default() += 1;
+        if let Some(origin) = origin {
+            *self.by_origin.borrow_mut().entry(origin).or_default() += 1;
+        }
         self.unproved.set(self.unproved.get() + 1);
         self.status.tcp.opened();
         drop(tokio::task::spawn_local(Rc::clone(self).read(Rc::clone(&connection))));
@@ -224,7 +226,9 @@ impl Acceptor {
         self.connections.borrow_mut().remove(&connection.peer);
         let origin = origin(connection.peer.ip());
         let mut by_origin = self.by_origin.borrow_mut();
-        if let Some(here) = by_origin.get_mut(&origin) {
+        if let Some(origin) = origin
+            && let Some(here) = by_origin.get_mut(&origin)
+        {
             *here -= 1;
             if *here == 0 {
                 by_origin.remove(&origin);
@@ -234,17 +238,6 @@ impl Acceptor {
             self.unproved.set(self.unproved.get() - 1);
         }
         self.status.tcp.ended(connection.ending.get().unwrap_or(TcpEnding::Closed));
-    }
-}
-
-/// Whose connections count together: an IPv4 address, or the 64 bits of IPv6 that one customer is given.
-fn origin(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 
