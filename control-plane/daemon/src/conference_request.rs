@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use signaling::focus::{ConferenceRefusal, ConferenceRequest};
 use tokio::sync::oneshot;
 use xmpp::credentials::{Credentials, Token};
-use xmpp::jid::BareJid;
 
 use crate::entrance::{Peer, bearer};
 use crate::http::{Public, too_many};
@@ -50,12 +49,9 @@ pub(crate) async fn post(
     body: Result<Json<Request>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let Ok(Json(request)) = body else { return with_cors(StatusCode::BAD_REQUEST.into_response()) };
-    let Ok(room) = request.room.parse::<BareJid>() else {
-        return with_cors(StatusCode::BAD_REQUEST.into_response());
+    let Some(room) = public.domains.room(&request.room) else {
+        return with_cors(refused(ConferenceRefusal::NoSuchRoom));
     };
-    if room.domain().as_str() != public.domains.muc || room.node().is_none() {
-        return with_cors(StatusCode::BAD_REQUEST.into_response());
-    }
     if !public.requests.turn(peer.address).await {
         public.status.refusals.count(Reason::Pace);
         return with_cors(too_many().into_response());
@@ -113,6 +109,7 @@ async fn credentials(public: &Public, headers: &HeaderMap) -> Result<Credentials
 fn refused(refusal: ConferenceRefusal) -> Response {
     match refusal {
         ConferenceRefusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()).into_response(),
+        ConferenceRefusal::NoSuchRoom => (StatusCode::BAD_REQUEST, "there is no such room").into_response(),
         ConferenceRefusal::Full => (StatusCode::SERVICE_UNAVAILABLE, "too many conferences").into_response(),
         // Clients show their login dialog.
         ConferenceRefusal::NotAuthorized => {

@@ -1,5 +1,7 @@
 //! The addresses of this server: where clients log in, where rooms are, and which service answers where.
 
+use xmpp::jid::{BareJid, Jid};
+
 /// The addresses of this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domains {
@@ -75,6 +77,15 @@ impl Domains {
         domain == self.muc || self.is_of_tenant(domain, "conference.")
     }
 
+    /// The room or breakout room that `address` means: the one place where names of rooms are normalised, before anything is
+    /// looked up (RFC 7622 §3.3: case and width are folded). `None` if no room here can have this address.
+    pub fn room(&self, address: &str) -> Option<BareJid> {
+        let room = Jid::new(address).ok().filter(Jid::is_bare)?.into_bare();
+        let (name, domain) = (room.node()?.as_str(), room.domain().as_str());
+        let is_name = name.len() <= ROOM_NAME_BYTES_MAX && !name.starts_with(HEALTH_CHECK_PREFIX);
+        (is_name && (self.is_muc(domain) || domain == self.breakout)).then_some(room)
+    }
+
     /// Whether lobbies are at `domain`, which is a tenant's as that of its rooms is.
     pub fn is_lobby(&self, domain: &str) -> bool {
         domain == self.lobby || self.is_of_tenant(domain, "lobby.")
@@ -129,5 +140,97 @@ impl Domains {
             ("room_metadata", &self.metadata),
             ("polls", &self.polls),
         ]
+    }
+}
+
+/// Longest room name; names are percent-encoded, so that a character may take nine bytes.
+const ROOM_NAME_BYTES_MAX: usize = 512;
+/// Rooms that focus implementations try each other's health with.
+const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn room(name: &str) -> Option<String> {
+        let room = Domains::of("meet.example").room(&format!("{name}@conference.meet.example"))?;
+        room.node().map(|name| name.as_str().to_owned())
+    }
+
+    /// The same letters as East Asian type sets have them, U+FF01 to U+FF5E.
+    fn wide(name: &str) -> String {
+        let widened = |c: char| char::from_u32(u32::from(c) + 0xFEE0).filter(|_| ('!'..='~').contains(&c));
+        name.chars().map(|c| widened(c).unwrap_or(c)).collect()
+    }
+
+    #[test]
+    fn names_that_look_alike_are_one_room_or_clearly_another() {
+        let rows = [
+            ("StandUp", Some("standup")),
+            ("ＳtandUp", Some("standup")),
+            ("Straße", Some("strasse")),
+            ("CAFÉ", Some("café")),
+            ("cafe\u{301}", Some("café")),
+            // What pages make of it; they decode nothing on the way here.
+            ("caf%C3%A9", Some("caf%c3%a9")),
+            ("%53tandup", Some("%53tandup")),
+            // A Cyrillic letter is another letter.
+            ("st\u{430}ndup", Some("st\u{430}ndup")),
+            ("stand\u{ad}up", Some("standup")),
+            ("", None),
+            ("stand up", None),
+            ("stand/up", None),
+            ("stand@up", None),
+            ("stand\u{0}up", None),
+            ("stand\u{202e}up", None),
+            ("__jicofo-health-check", None),
+            ("__JICOFO-health-CHECK-7", None),
+            ("＿＿jicofo-health-check-7", None),
+            ("__jicofo\u{ad}-health-check", None),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(room(name).as_deref(), expected, "{name:?}");
+        }
+        assert_eq!(room(&"x".repeat(ROOM_NAME_BYTES_MAX)), Some("x".repeat(ROOM_NAME_BYTES_MAX)));
+        assert_eq!(room(&"x".repeat(ROOM_NAME_BYTES_MAX + 1)), None);
+    }
+
+    #[test]
+    fn rooms_are_at_the_domains_of_rooms() {
+        let rows = [
+            ("a@conference.meet.example", true),
+            ("a@CONFERENCE.Meet.Example", true),
+            ("a@conference.acme.meet.example", true),
+            ("a@breakout.meet.example", true),
+            ("a@lobby.meet.example", false),
+            ("a@meet.example", false),
+            ("a@conference.a.b.meet.example", false),
+            ("a@conference.meet.example.evil", false),
+            ("a@conference.meet.example/nick", false),
+            ("conference.meet.example", false),
+        ];
+        for (address, is_room) in rows {
+            assert_eq!(Domains::of("meet.example").room(address).is_some(), is_room, "{address}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_means_the_same_room_in_every_case_and_width_and_when_said_again(name in "[!-~]{1,24}") {
+            let meant = room(&name);
+            prop_assert_eq!(&room(&name.to_ascii_uppercase()), &meant);
+            prop_assert_eq!(&room(&wide(&name)), &meant);
+            prop_assert_eq!(meant.as_deref().and_then(room), meant);
+        }
+
+        #[test]
+        fn whatever_is_said_a_room_s_name_is_its_own_normal_form(name in any::<String>()) {
+            if let Some(meant) = room(&name) {
+                prop_assert!(!meant.starts_with(HEALTH_CHECK_PREFIX) && meant.len() <= ROOM_NAME_BYTES_MAX);
+                prop_assert_eq!(room(&meant), Some(meant));
+            }
+        }
     }
 }

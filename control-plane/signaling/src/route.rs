@@ -200,7 +200,7 @@ impl Signaling {
                 let answer = if is_ours {
                     self.conference_for(&asker, &request, now)
                 } else {
-                    Err(ConferenceRefusal::Full)
+                    Err(ConferenceRefusal::NoSuchRoom)
                 };
                 self.outputs.push_back(Output::ConferenceAnswer { token, answer });
             }

@@ -79,6 +79,7 @@ impl From<ConferenceRefusal> for Refusal {
     fn from(refusal: ConferenceRefusal) -> Refusal {
         match refusal {
             ConferenceRefusal::Full => Refusal::ServerFull,
+            ConferenceRefusal::NoSuchRoom => Refusal::NoSuchRoom,
             ConferenceRefusal::Draining => Refusal::Draining,
             ConferenceRefusal::NotAuthorized => Refusal::HostRequired,
             ConferenceRefusal::SessionInvalid => Refusal::SessionInvalid,

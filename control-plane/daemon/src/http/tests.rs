@@ -116,11 +116,17 @@ async fn conference_requests_are_answered_with_properties() {
         ("another domain", r#"{"room":"standup@conference.elsewhere"}"#),
         ("no node", r#"{"room":"conference.meet.sluice"}"#),
         ("no address", r#"{"room":"@@"}"#),
+        ("a lobby", r#"{"room":"standup@lobby.meet.sluice"}"#),
+        ("a breakout room of no meeting", r#"{"room":"abc@breakout.meet.sluice"}"#),
+        ("a health check", r#"{"room":"__JICOFO-health-check-1@conference.meet.sluice"}"#),
     ];
     for (name, body) in table {
         let answer = send(server.public, "POST", "/conference-request/v1", body).await;
         assert_eq!(status_of(&answer), "400", "{name}: {answer}");
     }
+    let tenant = r#"{"room":"StandUp@Conference.Acme.meet.sluice"}"#;
+    let answer = send(server.public, "POST", "/acme/conference-request/v1", tenant).await;
+    assert!(answer.contains("\"room\":\"standup@conference.acme.meet.sluice\""), "{answer}");
     let options = send(server.public, "OPTIONS", "/conference-request/v1", "").await;
     assert_eq!(status_of(&options), "200");
     assert!(options.contains("access-control-allow-methods: POST, OPTIONS"));

@@ -68,6 +68,9 @@ pub enum ConferenceRefusal {
     /// As many conferences as this server takes.
     #[error("too many conferences")]
     Full,
+    /// No room here can have this address.
+    #[error("there is no such room")]
+    NoSuchRoom,
     /// Somebody who can log in has to start this conference.
     #[error("a host has to start the conference")]
     NotAuthorized,

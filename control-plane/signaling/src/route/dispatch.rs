@@ -14,19 +14,13 @@ use crate::{disco, external_services};
 
 /// Properties of a conference request that are looked at.
 const PROPERTIES_MAX: usize = 64;
-/// Longest room name; names are percent-encoded, so that a character may take nine bytes.
-const ROOM_NAME_BYTES_MAX: usize = 512;
-/// Rooms that focus implementations try each other's health with.
-const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";
 
 impl Signaling {
-    /// The room that `address` means: the one place where room names are normalised. `None` if it is no room here.
+    /// The room that `address` means ([`crate::Domains::room`]). `None` if it is no room here.
     pub fn room_address(&self, address: &str) -> Option<BareJid> {
-        let jid = Jid::new(address).ok().filter(Jid::is_bare)?.into_bare();
-        let name = jid.node()?.as_str();
-        let named = name.len() <= ROOM_NAME_BYTES_MAX && !name.starts_with(HEALTH_CHECK_PREFIX);
-        let is_ours = self.domains.is_muc(jid.domain().as_str()) || self.breakouts.main(&jid).is_some();
-        (named && is_ours).then_some(jid)
+        let room = self.domains.room(address)?;
+        let is_ours = self.domains.is_muc(room.domain().as_str()) || self.breakouts.main(&room).is_some();
+        is_ours.then_some(room)
     }
 
     /// A stanza from `session`. Its `from` becomes the session's address, whatever the client wrote.
