@@ -37,6 +37,7 @@ mod prompt;
 mod refusals;
 mod reload;
 mod room_services;
+mod scrapes;
 mod self_test;
 mod servers;
 mod signaling_loop;

@@ -75,7 +75,9 @@ impl Numbers {
             "stanzas_refused",
             "Stanzas of clients that were answered with an error",
             sample.signaling.refused,
-        )
+        )?;
+        let help = "Private pages not made because they were asked for too often";
+        counter(encoder, "scrapes_refused", help, status.scrapes.refused())
     }
 
     fn control_plane(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -158,6 +158,8 @@ const PLACES_KEPT: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use xmpp::{Element, Recipient};
 
     use super::*;
@@ -215,7 +217,8 @@ mod tests {
         let taker = tokio::spawn(async move { waiting.recv().await });
         tokio::task::yield_now().await;
         drop(outbox);
-        assert_eq!(taker.await.unwrap(), None);
+        let told = tokio::time::timeout(Duration::from_secs(5), taker).await;
+        assert_eq!(told.expect("it is told").unwrap(), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,13 +21,16 @@ use crate::{metrics_page, stats_page};
 
 /// All private routes.
 pub(crate) fn router(status: Arc<Status>) -> Router {
-    Router::new()
-        .route("/about/health", get(health))
-        .route("/about/version", get(version))
+    let pages = Router::new()
         .route("/metrics", get(metrics))
         .route("/colibri/stats", get(statistics))
         .route("/debug", get(debug))
         .route("/debug/{room}", get(conference))
+        .route_layer(from_fn_with_state(Arc::clone(&status), paced));
+    Router::new()
+        .merge(pages)
+        .route("/about/health", get(health))
+        .route("/about/version", get(version))
         .route("/drain", get(drain).post(drain_and_end))
         .route("/drain/enable", post(drain_enable))
         .route("/drain/disable", post(drain_disable))
@@ -37,6 +41,15 @@ pub(crate) fn router(status: Arc<Status>) -> Router {
         .route("/colibri/shutdown", post(shutdown))
         .with_state(status)
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+}
+
+/// Pages that take work are made at a rate: whoever asks in a loop takes no more of the machine than that.
+async fn paced(State(status): State<Arc<Status>>, request: Request, next: Next) -> Response {
+    if status.scrapes.admit(status.uptime()) {
+        return next.run(request).await;
+    }
+    let later = [(header::RETRY_AFTER, "1")];
+    (StatusCode::TOO_MANY_REQUESTS, later, "asked too often: a few times a second will do\n").into_response()
 }
 
 async fn health(State(status): State<Arc<Status>>) -> Response {

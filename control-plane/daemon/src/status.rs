@@ -14,6 +14,7 @@ use worker::Statistics;
 use crate::bandwidth_queries::BandwidthQueries;
 use crate::ice_tcp::TcpCounters;
 use crate::refusals::Refusals;
+use crate::scrapes::Scrapes;
 use crate::stats_page::Totals;
 use crate::tls::TlsCounters;
 
@@ -32,6 +33,7 @@ pub(crate) struct Status {
     pub(crate) tls: TlsCounters,
     pub(crate) totals: Totals,
     pub(crate) bandwidth: BandwidthQueries,
+    pub(crate) scrapes: Scrapes,
 }
 
 /// What the signalling loop saw a moment ago; taken once a second.
@@ -137,6 +139,7 @@ impl Status {
             tls: TlsCounters::default(),
             totals: Totals::default(),
             bandwidth: BandwidthQueries::default(),
+            scrapes: Scrapes::default(),
         }
     }
 

@@ -14,12 +14,15 @@ use crate::{private_http, supervise};
 
 mod bosh;
 mod entrance;
+mod floods;
+mod scrapes;
 
 /// A whole server without media, on ports of its own.
 struct Server {
     public: SocketAddr,
     private: SocketAddr,
     signaling: Handle,
+    shared: Public,
 }
 
 async fn server(settings: &str) -> Server {
@@ -36,11 +39,12 @@ async fn server(settings: &str) -> Server {
     let domains = Domains::of(&config.xmpp.domain);
     let verifier = config.auth.jwt.as_ref().map(|jwt| Verifier::new(jwt).unwrap());
     let public = Public::new(&config, domains, handle.clone(), Arc::clone(&status)).unwrap();
-    let routes = router(public.with_verifier(verifier), &[]);
+    let shared = public.with_verifier(verifier);
+    let routes = router(shared.clone(), &[]);
     let limiter = Limiter::new(config.http.connections_max, 10, Arc::clone(&status));
     let public = listen(routes, limiter.clone());
     let private = listen(private_http::router(status), limiter);
-    Server { public, private, signaling: handle }
+    Server { public, private, signaling: handle, shared }
 }
 
 fn listen(routes: Router, limiter: Limiter) -> SocketAddr {

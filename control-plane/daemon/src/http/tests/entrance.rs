@@ -10,7 +10,7 @@ use super::*;
 const SECRET: &str = "a secret of the deployment";
 
 /// A server for tokens with the shared secret. Its file is its own, as tests run beside each other.
-async fn token_server(more: &str) -> Server {
+pub(super) async fn token_server(more: &str) -> Server {
     static FILES: AtomicU64 = AtomicU64::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = std::env::temp_dir().join(format!("sluice-secret-{}-{number}", std::process::id()));
@@ -24,7 +24,7 @@ async fn token_server(more: &str) -> Server {
     server
 }
 
-fn token(room: &str, user: Value) -> String {
+pub(super) fn token(room: &str, user: Value) -> String {
     let claims = json!({ "iss": "app", "aud": "jitsi", "sub": "*", "room": room, "exp": 9_000_000_000_u64,
                          "context": { "user": user, "group": "team-a" } });
     let unsigned = format!(
@@ -37,14 +37,14 @@ fn token(room: &str, user: Value) -> String {
 }
 
 /// A client on a WebSocket.
-struct Client {
-    socket: Socket,
-    nick: String,
+pub(super) struct Client {
+    pub(super) socket: Socket,
+    pub(super) nick: String,
 }
 
 impl Client {
     /// Opens a stream to `host`; what its authentication was answered, and the client if it was let in.
-    async fn sign_in(server: &Server, host: &str, token: Option<&str>) -> Result<Client, String> {
+    pub(super) async fn sign_in(server: &Server, host: &str, token: Option<&str>) -> Result<Client, String> {
         let token = token.map(|token| format!("&token={token}")).unwrap_or_default();
         let path = format!("/xmpp-websocket?room=standup{token}");
         let mut socket = open(server, &path, &[XMPP]).await.unwrap();
@@ -67,7 +67,7 @@ impl Client {
         Ok(client)
     }
 
-    async fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+    pub(super) async fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
             let text = next.expect("an answer in time").unwrap().unwrap().into_text().unwrap().to_string();
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    async fn say(&mut self, text: String) {
+    pub(super) async fn say(&mut self, text: String) {
         self.socket.send(WsMessage::text(text)).await.unwrap();
     }
 
