@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A connected client.
-pub(crate) struct Client {
+pub struct Client {
     socket: TcpStream,
     buffer: Vec<u8>,
     /// Stanzas that came in since stream management was enabled, modulo 2^32.
@@ -18,9 +18,9 @@ pub(crate) struct Client {
     /// Ends the session that it is offered, so that it stays without a media seat.
     declines: bool,
     /// Frames that came in.
-    pub(crate) frames: u64,
+    pub frames: u64,
     /// Bytes of them.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
 }
 
 impl Client {
@@ -28,7 +28,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server does not answer as it should.
-    pub(crate) async fn open(address: &str, domain: &str, room: &str) -> Result<Client> {
+    pub async fn open(address: &str, domain: &str, room: &str) -> Result<Client> {
         let began = Instant::now();
         let mut socket = TcpStream::connect(address).await.context("cannot connect")?;
         socket.set_nodelay(true)?;
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// It will end the session that it is offered.
-    pub(crate) fn decline(&mut self) {
+    pub fn decline(&mut self) {
         self.declines = true;
     }
 
@@ -78,7 +78,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server refuses or is silent for a minute.
-    pub(crate) async fn join(&mut self, domain: &str) -> Result<Duration> {
+    pub async fn join(&mut self, domain: &str) -> Result<Duration> {
         self.say(&format!(
             "<iq xmlns='jabber:client' type='set' id='c' to='focus.{domain}'><conference \
              xmlns='http://jitsi.org/protocol/focus' room='{}' machine-uid='{}'/></iq>",
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server closes the connection.
-    pub(crate) async fn stay(&mut self, end: Instant) -> Result<()> {
+    pub async fn stay(&mut self, end: Instant) -> Result<()> {
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             match tokio::time::timeout(left, self.frame()).await {
                 Ok(frame) => {
@@ -164,6 +164,35 @@ impl Client {
             self.say(&end).await?;
         }
         Ok(is_offer)
+    }
+
+    /// Leaves the room, the stream stays.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn leave(&mut self) -> Result<()> {
+        let (room, nick) = (&self.room, &self.nick);
+        let farewell = format!("<presence xmlns='jabber:client' type='unavailable' to='{room}/{nick}'/>");
+        self.say(&farewell).await
+    }
+
+    /// Asks the server for a sign of life: the time until its answer, behind whatever else was on its way.
+    ///
+    /// # Errors
+    /// When the server is silent for a minute.
+    pub async fn ping(&mut self, domain: &str) -> Result<Duration> {
+        let asked = Instant::now();
+        self.say(&format!(
+            "<iq xmlns='jabber:client' type='get' id='ping' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await?;
+        loop {
+            let frame = self.frame().await?;
+            if frame.starts_with("<iq ") && frame.contains("id='ping'") {
+                return Ok(asked.elapsed());
+            }
+            self.answer(&frame).await?;
+        }
     }
 
     async fn until(&mut self, text: &str) -> Result<String> {

@@ -1,15 +1,14 @@
 //! What a join costs in a large room: clients join one after the other at a fixed rate and stay; the server's CPU time,
 //! read from the kernel, is divided by the joins.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use bench_signalling::client::Client;
+use bench_signalling::usage::{Usage, usage};
 use clap::Parser;
 use serde_json::{Value, json};
-
-mod client;
-
-use client::Client;
 
 /// Joins one room of a running server at a rate, in steps.
 #[derive(Parser, Debug)]
@@ -40,17 +39,6 @@ struct Options {
     json: Option<String>,
 }
 
-/// What the kernel knows of the server.
-#[derive(Clone, Copy, Debug)]
-struct Usage {
-    /// Of all threads together.
-    cpu: Duration,
-    /// Of the signalling thread.
-    signalling: Duration,
-    /// Resident bytes.
-    memory: u64,
-}
-
 /// What one step showed.
 #[derive(Debug)]
 struct Step {
@@ -60,6 +48,8 @@ struct Step {
     wall: Duration,
     cpu: Duration,
     signalling: Duration,
+    /// By name of thread.
+    threads: BTreeMap<String, Duration>,
     memory: u64,
     /// What the server grew by in this step.
     grown: u64,
@@ -79,6 +69,7 @@ async fn main() -> Result<()> {
         steps.push(step);
         before = *occupants;
     }
+    print_threads(&steps);
     print_memory(&steps, &idle, options.without_media);
     if let Some(path) = &options.json {
         let told: Vec<Value> = steps.iter().map(|step| told(step, &idle)).collect();
@@ -146,7 +137,8 @@ async fn step(
         failures,
         wall,
         cpu: after.cpu.saturating_sub(before.cpu),
-        signalling: after.signalling.saturating_sub(before.signalling),
+        signalling: after.of("signaling").saturating_sub(before.of("signaling")),
+        threads: after.since(&before),
         memory: after.memory,
         grown: after.memory.saturating_sub(before.memory),
         initiate_ms,
@@ -168,6 +160,7 @@ fn told(step: &Step, idle: &Usage) -> Value {
         "signalling_us_per_join": step.signalling.as_micros() as f64 / joins,
         "cpu_share_of_a_core": step.cpu.as_secs_f64() / step.wall.as_secs_f64(),
         "signalling_share_of_a_core": step.signalling.as_secs_f64() / step.wall.as_secs_f64(),
+        "cpu_ms_by_thread": step.threads.iter().map(|(name, cpu)| (name.clone(), cpu.as_millis() as u64)).collect::<BTreeMap<_, _>>(),
         "initiate_ms_p50": percentile(&step.initiate_ms, 0.5),
         "initiate_ms_p99": percentile(&step.initiate_ms, 0.99),
         "bytes_per_further_occupant": step.grown / step.joins.max(1) as u64,
@@ -199,6 +192,21 @@ fn print_step(step: &Step, idle: &Usage, is_first: bool) {
     );
 }
 
+/// How the CPU time of each step is parted between the threads, those of one name together.
+fn print_threads(steps: &[Step]) {
+    println!("CPU by thread:");
+    for step in steps {
+        let all: Duration = step.threads.values().sum();
+        let mut threads: Vec<(&String, &Duration)> = step.threads.iter().collect();
+        threads.sort_by_key(|(_, cpu)| std::cmp::Reverse(**cpu));
+        let told = threads.iter().take(THREADS_SHOWN).map(|(name, cpu)| {
+            let share = 100.0 * cpu.as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE);
+            format!("{name} {:.2} s ({share:.0}%)", cpu.as_secs_f64())
+        });
+        println!("  to {} occupants: {}", step.occupants, told.collect::<Vec<_>>().join(", "));
+    }
+}
+
 /// What an occupant holds: on average with all that the server took once, and at the margin without it.
 fn print_memory(steps: &[Step], idle: &Usage, without_media: bool) {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return };
@@ -214,35 +222,9 @@ fn print_memory(steps: &[Step], idle: &Usage, without_media: bool) {
     }
 }
 
-/// Reads `/proc`: CPU time of the process and of its thread `signaling`, resident memory.
-fn usage(pid: u32) -> Result<Usage> {
-    let cpu = cpu_time(&format!("/proc/{pid}/stat"))?;
-    let mut signalling = Duration::ZERO;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = thread?.path();
-        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-        if name.trim() == "signaling" {
-            signalling = cpu_time(&path.join("stat").to_string_lossy())?;
-        }
-    }
-    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let resident: u64 = pages.split(' ').nth(1).context("statm")?.parse()?;
-    Ok(Usage { cpu, signalling, memory: resident * PAGE_BYTES })
-}
-
-/// `utime` and `stime` of a `stat` file (proc(5)).
-fn cpu_time(path: &str) -> Result<Duration> {
-    let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
-    let (_, rest) = text.rsplit_once(')').context("stat")?;
-    let fields: Vec<u64> = rest.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect();
-    let ticks: u64 = fields.iter().skip(11).take(2).sum();
-    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
-}
-
+/// The rest is of housekeeping.
+const THREADS_SHOWN: usize = 6;
 /// How long clients stay at most after they joined.
 const STAY: Duration = Duration::from_secs(170);
 /// Servers free what ended at their next look.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Of Linux on all our architectures.
-const TICKS_PER_SECOND: u64 = 100;
-const PAGE_BYTES: u64 = 4_096;

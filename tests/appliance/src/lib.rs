@@ -1,6 +1,8 @@
 //! Reads unit files as text, finds the programs that tests want to run, and says aloud what is skipped (systemd.syntax(7)).
 #![forbid(unsafe_code)]
 
+pub mod service;
+
 use std::env;
 use std::io::Write;
 use std::path::{Path, PathBuf};
