@@ -181,3 +181,21 @@ fn the_packet_walk_names_what_exists() {
     }
     assert!(stops >= 12, "the walk has its stops");
 }
+
+/// A page that names a test vouches for it.
+#[test]
+fn every_test_that_the_hardening_page_names_exists() {
+    let page = read("docs/hardening.md");
+    let code: String = sources(&[".rs"]).iter().map(|source: &Source| source.text.as_str()).collect();
+    let names = page.split('`').skip(1).step_by(2);
+    let is_test = |name: &&str| {
+        name.matches('_').count() > 2
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let mut named = 0;
+    for name in names.filter(is_test) {
+        assert!(code.contains(&format!("fn {name}(")), "docs/hardening.md names {name}, which is no test");
+        named += 1;
+    }
+    assert!(named > 50, "{named} tests were found on the page");
+}
