@@ -105,6 +105,7 @@ export class BoshTransport {
     this.queue = [];
     this.open_ = 0;
     this.ended = false;
+    this.read = Promise.resolve();
   }
 
   async open(domain) {
@@ -126,16 +127,27 @@ export class BoshTransport {
     const sid = this.sid === null ? '' : ` sid='${this.sid}'`;
     const body = `<body rid='${this.rid++}' xmlns='http://jabber.org/protocol/httpbind'${sid} ${attributes}>${inner}</body>`;
     this.open_ += 1;
-    const answer = await fetch(this.url, { method: 'POST', headers: { 'content-type': 'text/xml; charset=utf-8' }, body }).catch(() => null);
+    const before = this.read;
+    let read;
+    this.read = new Promise((resolve) => { read = resolve; });
+    const answer = await fetch(this.url, { method: 'POST', headers: { 'content-type': 'text/xml; charset=utf-8' }, body })
+      .then(async (response) => ({ status: response.status, text: await response.text() })).catch(() => null);
+    // Answers come on several connections: they are read in the order of the requests (XEP-0124 §14.2).
+    await before;
     this.open_ -= 1;
-    if (this.ended) return;
-    if (answer === null || answer.status !== 200) { this.ended = true; return this.onClose(); }
-    const element = parse(await answer.text());
-    this.sid ??= element.getAttribute('sid');
-    for (const child of [...element.childNodes].filter((node) => node.nodeType === 1)) this.onFrame(child.toString());
-    if (element.getAttribute('type') === 'terminate') { this.ended = true; return this.onClose(); }
+    this.hear(answer);
+    read();
     // One request is always there for the server to answer by.
     if (this.open_ === 0 && !this.ended) void this.post('', this.queue.splice(0).join(''));
+  }
+
+  hear(answer) {
+    if (this.ended) return;
+    if (answer === null || answer.status !== 200) { this.ended = true; this.onClose(); return; }
+    const element = parse(answer.text);
+    this.sid ??= element.getAttribute('sid');
+    for (const child of [...element.childNodes].filter((node) => node.nodeType === 1)) this.onFrame(child.toString());
+    if (element.getAttribute('type') === 'terminate') { this.ended = true; this.onClose(); }
   }
 }
 

@@ -38,6 +38,7 @@ const EXPLAINED = [
   ['login', /^[-+] *<iq from="focus/, /^a log(out|in)/],
   ['end of a lobby guest', /^\+ *<iq from="\{name\}@lobby/, /turns Dan away/],
   ['a new session', /^[-+] *<iq from="\{room\}\/focus"/, /^Ann (says that ICE|accepts it|asks for a new)|^and at once|^Eve ends|^a session-info/],
+  ['features asked for', /^[-+] *<query (node="[^"]*" )?xmlns="http:\/\/jabber.org\/protocol\/disco#info"/, /^Bob (goes|comes back)/],
   ['a lost connection', /^- *<status/, /closes the stream|cut off/],
 ];
 

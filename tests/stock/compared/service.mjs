@@ -12,6 +12,8 @@ const FEATURES = ['http://jabber.org/protocol/caps', 'http://jitsi.org/json-enco
 /** Milliseconds without a frame after which a step is over, and its longest. */
 const QUIET = 450;
 const LONGEST = 10_000;
+/** Milliseconds that a client waits for the answer to its ping, which a dead stream never gives. */
+const PING = 3_000;
 
 export class Service {
   constructor(transport, domain) {
@@ -34,6 +36,8 @@ export class Service {
     this.last = Date.now();
     const started = this.last;
     await act();
+    // Handled first, then delivered: what others were sent lies before the answer to their second ping.
+    for (let round = 0; round < 2; round += 1) await Promise.all([...this.clients.values()].map((client) => client.handled()));
     while (Date.now() - this.last < QUIET && Date.now() - started < LONGEST) await pause(50);
   }
 
@@ -57,10 +61,26 @@ class Recorded extends Client {
     this.features = features;
     this.sessions = new Map();
     this.last = '';
+    this.pings = 0;
+    this.ponged = null;
+  }
+
+  /** Over when the server has handled all that this client sent: a stream is handled in its order. Not a part of the comparison. */
+  async handled() {
+    if (this.closed || this.transport.ended || this.jid === undefined) return;
+    const id = `handled-${(this.pings += 1)}`;
+    const answered = new Promise((resolve) => { this.ponged = { id, resolve }; });
+    this.send(`<iq xmlns='jabber:client' type='get' to='${this.service.domain}' id='${id}'><ping xmlns='urn:xmpp:ping'/></iq>`);
+    await Promise.race([answered, pause(PING)]);
   }
 
   frame(text) {
     const element = parse(text);
+    if (element.localName === 'iq' && element.getAttribute('id')?.startsWith('handled-')) {
+      this.received += 1;
+      if (element.getAttribute('id') === this.ponged?.id) this.ponged.resolve();
+      return;
+    }
     if (!['r', 'a'].includes(element.localName)) {
       this.service.steps.at(-1)?.got.push({ client: this.name, text });
       this.service.last = Date.now();
