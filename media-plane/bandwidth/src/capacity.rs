@@ -11,6 +11,8 @@ use crate::throughput::Rate;
 const AIM: f64 = 0.92;
 /// Up to so many times the known capacity a single probe does not prove that there is more.
 const NEAR: f64 = 1.2;
+/// And so soon a second one must find the same.
+const SURPRISED_FOR: Duration = Duration::from_secs(5);
 /// Below this share of the known capacity, what arrives under overuse shows that the capacity fell.
 const FELL: f64 = 0.85;
 /// A queue of this length is not borne for more than an instant, in milliseconds.
@@ -44,6 +46,8 @@ pub(crate) struct Capacity {
     pub(crate) target: f64,
     /// What the link carried when it was full.
     known: Option<f64>,
+    /// What a probe found that is much more than is known, and when.
+    surprise: Option<(f64, Timestamp)>,
     /// What was aimed at before nothing was heard any more.
     unheard: Option<f64>,
     decreased: Option<Timestamp>,
@@ -72,6 +76,7 @@ impl Capacity {
         Capacity {
             target: start,
             known: None,
+            surprise: None,
             unheard: None,
             decreased: None,
             draining: None,
@@ -166,16 +171,18 @@ impl Capacity {
             // Of few packets, and beside audio that is not counted, one probe may well seem to find some percent more than there is.
             Outcome::Carried(rate) if self.known.is_some_and(|known| rate < known * NEAR) => {
                 let known = self.known.map_or(rate, |known| known.max(0.7 * known + 0.3 * rate));
-                self.known = Some(known);
+                (self.known, self.surprise) = (Some(known), None);
                 self.target = self.target.max(known.min(rate) * AIM);
                 self.grown = now;
                 Reason::ProbeCarried
             }
             Outcome::Carried(rate) => {
-                if self.known.is_some_and(|known| rate > known) {
-                    self.known = None;
+                let proved = self.proved(rate, now);
+                if proved.is_some() {
+                    (self.known, self.surprise) = (None, None);
                 }
-                self.target = self.target.max(rate);
+                let known = self.known.map(|known| known * AIM);
+                self.target = self.target.max(proved.or(known).unwrap_or(rate));
                 self.grown = now;
                 Reason::ProbeCarried
             }
@@ -183,7 +190,7 @@ impl Capacity {
                 // Single measurements err by some percent: near what is known they only correct it.
                 let known = self.known.filter(|known| (rate / known - 1.0).abs() < 0.15);
                 let known = known.map_or(rate, |known| 0.7 * known + 0.3 * rate);
-                self.known = Some(known);
+                (self.known, self.surprise) = (Some(known), None);
                 let aim = known * AIM;
                 if aim > self.target || aim < self.target * 0.97 {
                     self.target = aim;
@@ -192,6 +199,17 @@ impl Capacity {
             }
             Outcome::Unanswered => Reason::ProbeLost,
         }
+    }
+
+    /// What a probe proves that was carried. Where packets wait for each other on the way, or for a receiver that stood still, they
+    /// come as fast as on any link: that much more than is known is carried has to be seen twice in a row.
+    fn proved(&mut self, rate: f64, now: Timestamp) -> Option<f64> {
+        if self.known.is_none() {
+            return Some(rate);
+        }
+        let (before, _) =
+            self.surprise.replace((rate, now)).filter(|(_, at)| now.since(*at) < SURPRISED_FOR)?;
+        Some(rate.min(before))
     }
 
     /// Nothing is heard any more.
@@ -306,8 +324,17 @@ mod tests {
         assert!((capacity.target - 607_000.0 * AIM).abs() < 1.0, "{}", capacity.target);
         capacity.probed(Outcome::Carried(500_000.0), ms(200));
         assert!((capacity.target - 607_000.0 * AIM).abs() < 1.0, "less than is known is no news");
-        capacity.probed(Outcome::Carried(740_000.0), ms(300));
-        assert_eq!(capacity.target, 740_000.0);
+        let aim = capacity.target;
+        for (rate, at, expected) in [
+            (1_700_000.0, 300, aim),
+            (600_000.0, 600, aim),
+            (1_700_000.0, 900, aim),
+            (1_400_000.0, 7_000, aim),
+            (1_500_000.0, 7_300, 1_400_000.0),
+        ] {
+            capacity.probed(Outcome::Carried(rate), ms(at));
+            assert_eq!(capacity.target, expected, "{rate} at {at}");
+        }
     }
 
     #[test]
@@ -319,6 +346,8 @@ mod tests {
         }
         assert_eq!(capacity.target, 920_000.0);
         capacity.probed(Outcome::Carried(1_800_000.0), ms(20_000));
+        assert_eq!(capacity.target, 920_000.0, "once may be chance");
+        capacity.probed(Outcome::Carried(1_900_000.0), ms(20_300));
         assert_eq!(capacity.target, 1_800_000.0);
     }
 }

@@ -367,7 +367,9 @@ fn dwell(
         if own && same_link(slot, budget) || now < no_room_until && former.is_some() {
             return former;
         }
-        slot.raised = Some(now);
+        // On a link that has become much wider the first try may err; it proves nothing of the next.
+        let wider = slot.lowered.is_some() && !same_link(slot, budget);
+        slot.raised = Some(now).filter(|_| !wider);
     }
     wanted
 }
