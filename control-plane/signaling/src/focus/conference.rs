@@ -68,6 +68,9 @@ pub(super) struct Participant {
     /// Owners whose sources changed since.
     pub(super) changed: BTreeSet<String>,
     pub(super) restarts: RestartLimit,
+    /// Those in place have a budget of their own: a client whose path stays closed asks for both within seconds, and an error to
+    /// the one for a new session makes it load its page anew.
+    pub(super) ice_restarts: RestartLimit,
     pub(super) invited: bool,
     /// It ended its session and did not ask for another.
     pub(super) declined: bool,
@@ -232,6 +235,7 @@ impl Participant {
             signalled: BTreeMap::new(),
             changed: BTreeSet::new(),
             restarts: RestartLimit::default(),
+            ice_restarts: RestartLimit::default(),
             invited: false,
             declined: false,
             failures: 0,
@@ -301,7 +305,7 @@ fn is_service(presence: &Element, real_jid: &FullJid, config: &FocusConfig) -> b
     hidden || gateway
 }
 
-/// How often a client may ask for a new session.
+/// How often a client may ask for a new session, or for new ICE credentials.
 #[derive(Debug, Default)]
 pub(super) struct RestartLimit(VecDeque<Timestamp>);
 

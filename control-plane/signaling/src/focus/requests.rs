@@ -215,7 +215,7 @@ impl Focus {
         if bridge_session != participant.bridge_session() {
             return Err(Refusal::StaleBridgeSession);
         }
-        if !participant.restarts.admit(now) {
+        if !participant.ice_restarts.admit(now) {
             return Err(Refusal::Limit);
         }
         let sid = participant.sid().unwrap_or_default().to_owned();

@@ -253,6 +253,21 @@ fn an_in_place_ice_restart_tells_new_credentials_with_a_generation() {
 }
 
 #[test]
+fn a_client_may_ask_for_a_new_session_right_after_an_ice_restart_in_place() {
+    let mut world = World::meeting(&["ann", "bob"], WEB);
+    let (ann, id) = (world.endpoint("ann"), world.bridge_session("ann"));
+    let remote = "192.0.2.1:5".parse().expect("an address");
+    world.report(Report::TransportConnected { endpoint: ann, remote });
+    let inside =
+        format!("<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{id}' ice-restart='true'/>");
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &inside)), "result");
+    assert_eq!(outcome(&world.jingle("ann", "session-info", &inside)), "resource-constraint");
+    world.clear();
+    assert_eq!(restart(&mut world, "ann", &id), "result", "its own limit, not that of those in place");
+    assert_eq!(world.actions("ann"), ["session-initiate"]);
+}
+
+#[test]
 fn an_in_place_restart_that_the_bridge_cannot_make_becomes_a_new_session() {
     let mut world = World::meeting(&["ann", "bob"], WEB);
     let ann = world.endpoint("ann");
