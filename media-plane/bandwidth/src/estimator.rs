@@ -62,9 +62,15 @@ pub struct Statistics {
 
 /// The bandwidth to one receiver.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Estimator {
-    pub(crate) config: Config,
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
+    pub(crate) hearing: Hearing,
     sent: Sent,
+    pub(crate) probing: Probing,
+
+    // Now and then.
+    pub(crate) config: Config,
     throughput: Throughput,
     grouping: Grouping,
     pub(crate) trendline: Trendline,
@@ -72,8 +78,6 @@ pub struct Estimator {
     loss: Loss,
     pub(crate) loss_limit: Option<f64>,
     pub(crate) capacity: Capacity,
-    pub(crate) hearing: Hearing,
-    pub(crate) probing: Probing,
     /// The receiver's own estimate, where nothing else is to be had.
     remb: Option<f64>,
     log: Log,

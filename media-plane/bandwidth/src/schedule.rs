@@ -8,8 +8,13 @@ use crate::trendline::Usage;
 
 /// When and how to probe.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Probing {
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
+    pub(crate) wake: Timestamp,
     pub(crate) cluster: Option<Cluster>,
+
+    // Now and then.
     pub(crate) next_id: u8,
     /// Not before.
     pub(crate) at: Timestamp,
@@ -21,7 +26,6 @@ pub(crate) struct Probing {
     pub(crate) wanted: f64,
     /// Until then delay is the probe's own doing.
     pub(crate) shadow: Timestamp,
-    pub(crate) wake: Timestamp,
 }
 
 impl Estimator {

@@ -116,17 +116,21 @@ pub const REPLAY_MAX: u64 = crate::projection::REPLAY_MAX;
 /// The order of a turn: [`Conference::describe`] what came from local senders, [`Conference::note`] every packet, take all
 /// events, then [`Conference::project`]. Nothing is projected onto an outgoing SSRC before its [`Event::SendStream`] was taken.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Conference {
-    id: ConferenceId,
-    pub(crate) config: Config,
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) storage: Storage,
+    pub(crate) source_news: SourceSet,
+    pub(crate) receiver_news: ReceiverSet,
+    speaker_news: bool,
+    pub(crate) config: Config,
+
+    // Now and then.
+    id: ConferenceId,
     pub(crate) speech: Speech,
     pub(crate) schedule: Schedule,
     pub(crate) shedding: Shedding,
     pub(crate) loudest: Loudest,
-    pub(crate) source_news: SourceSet,
-    pub(crate) receiver_news: ReceiverSet,
-    speaker_news: bool,
     /// Former dominant speakers, newest first.
     previous: ArrayVec<EndpointId, PREVIOUS_SPEAKERS_MAX>,
     dominant: Option<EndpointId>,

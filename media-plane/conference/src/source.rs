@@ -26,30 +26,34 @@ const SILENCE: u8 = 127;
 
 /// A source, built off the worker.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Source {
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) id: SourceId,
-    pub(crate) owner: EndpointId,
     pub(crate) media: Media,
-    pub(crate) video_type: VideoType,
-    /// Of the video seen last.
-    codec: Option<Codec>,
-    pub(crate) encodings: ArrayVec<EncodingState, ENCODINGS_PER_SOURCE_MAX>,
     /// What each encoding's packets are read with; empty for audio.
     pub(crate) describers: Vec<Describer>,
-    /// The receivers that packets may go to.
-    pub(crate) interested: ReceiverSet,
+    /// Of the video seen last.
+    codec: Option<Codec>,
     /// Somebody asked for it by name.
     pub(crate) named: bool,
     /// Some of the interested may lack a slot.
     pub(crate) slots_missing: bool,
+    /// Rises with each time the owner became the dominant speaker; 0 = never.
+    pub(crate) spoke: u64,
+    /// The receivers that packets may go to.
+    pub(crate) interested: ReceiverSet,
+    pub(crate) encodings: ArrayVec<EncodingState, ENCODINGS_PER_SOURCE_MAX>,
+
+    // Now and then.
+    pub(crate) owner: EndpointId,
+    pub(crate) video_type: VideoType,
     /// The layers to choose from, poorest first, as of the last refresh.
     pub(crate) choices: ArrayVec<Choice, CHOICES_MAX>,
     refreshed: Option<Timestamp>,
     /// The largest height wanted by a receiver: as counted, and as told.
     pub(crate) demand: u16,
     pub(crate) demand_told: u16,
-    /// Rises with each time the owner became the dominant speaker; 0 = never.
-    pub(crate) spoke: u64,
     pub(crate) speaker: Speaker,
     /// Which packets of audio are dropped as silence, for all receivers alike.
     silence: Window<4>,

@@ -66,18 +66,22 @@ pub struct Sealed {
 
 /// One outgoing stream. Made off the worker; [`crate::Transport::add_send_stream`] moves it in.
 #[derive(Debug)]
+#[repr(C)]
 pub struct SendStream {
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     ssrc: u32,
-    rtx: Option<u32>,
     media: Media,
-    clock_rate: u32,
-    /// SRTP indices used: none is ever used for another packet.
-    pub(crate) used: ReplayWindow,
-    /// Next SRTP index of the retransmission stream; starts at 1 as in existing bridges.
-    pub(crate) next_rtx: u64,
     pub(crate) history: History,
     packets: u32,
     octets: u32,
+    /// SRTP indices used: none is ever used for another packet.
+    pub(crate) used: ReplayWindow,
+
+    // Now and then.
+    rtx: Option<u32>,
+    clock_rate: u32,
+    /// Next SRTP index of the retransmission stream; starts at 1 as in existing bridges.
+    pub(crate) next_rtx: u64,
     packets_at_report: u32,
     /// The source's clocks, translated: (NTP time, RTP timestamp, when they came).
     clocks: Option<(u64, u32, Timestamp)>,

@@ -23,39 +23,40 @@ use crate::statistics::Statistics;
 use crate::transport_cc::Arrivals;
 
 /// One endpoint's media transport.
+#[repr(C)]
 pub struct Transport {
-    agent: Agent,
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) session: Option<Box<Session>>,
-    pub(crate) extensions: ExtensionIds,
-    pub(crate) payload_types: PayloadTypeMap,
-
+    pub(crate) rate: RateGate,
     pub(crate) receive: Vec<Box<ReceiveStream>>,
     /// Their SSRCs in the same order: the streams themselves are not looked at in search of one.
     pub(crate) receive_ssrcs: ArrayVec<u32, RECEIVE_STREAMS_MAX>,
-    pub(crate) rate: RateGate,
     pub(crate) arrivals: Arrivals,
     pub(crate) padding_only: Option<PaddingOnly>,
-    pub(crate) rtcp_replay: RtcpReplay,
-
+    /// No stream has anything to ask for before.
+    pub(crate) requests_due: Timestamp,
+    pub(crate) rtcp_due: Timestamp,
+    /// The counters only.
+    pub(crate) statistics: Statistics,
+    pub(crate) extensions: ExtensionIds,
     /// Never more than [`SEND_STREAMS_MAX`], allocated once; so is the list of their SSRCs in the same order.
     pub(crate) send: Vec<Box<SendStream>>,
     pub(crate) send_ssrcs: Vec<u32>,
-    pub(crate) retired: Retired,
-    pub(crate) budget: Budget,
     /// Starts at 1; goes on when keys change.
     pub(crate) next_transport_cc: u64,
+    pub(crate) budget: Budget,
+    pub(crate) payload_types: PayloadTypeMap,
     pub(crate) bandwidth: Estimator,
+    agent: Agent,
+
+    // Now and then.
+    pub(crate) rtcp_replay: RtcpReplay,
+    pub(crate) retired: Retired,
     /// Which of the packets sent last a probe repeats next.
     pub(crate) probe_turn: u64,
-
     pub(crate) reporter: Reporter,
-    pub(crate) rtcp_due: Timestamp,
-    /// No stream has anything to ask for before.
-    pub(crate) requests_due: Timestamp,
     /// Smoothed, of report blocks.
     pub(crate) report_round_trip_us: Option<u32>,
-    /// The counters only.
-    pub(crate) statistics: Statistics,
 }
 
 impl Transport {

@@ -7,12 +7,15 @@ use crate::order::SourceOwner;
 use crate::packet_cache::SourceCache;
 
 /// The part of a conference that lives on one worker.
+#[repr(C)]
 pub(crate) struct Room {
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) id: ConferenceId,
-    pub(crate) conference: Conference,
     /// Workers with endpoints of this conference, a bit each, this one included.
     pub(crate) peers: u128,
     storage: RoomStorage,
+    pub(crate) conference: Conference,
+    // Now and then.
 }
 
 /// Tables beside those of the conference, in the same order.

@@ -11,40 +11,44 @@ use crate::grouping::PaddingBudget;
 use crate::statistics::EndpointStatistics;
 
 /// One endpoint on its worker. Built and freed on the control thread.
+#[repr(C)]
 pub(crate) struct Seat {
-    pub(crate) index: u32,
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) endpoint: EndpointId,
-    pub(crate) conference: ConferenceId,
-    pub(crate) transport: Box<Transport>,
-    pub(crate) payload_types: PayloadTypes,
-    pub(crate) extensions: ExtensionIds,
-    pub(crate) signalled: Box<SignalledStreams>,
-    /// State for outgoing streams that are yet to begin.
-    pub(crate) spares: Spares,
-    /// Streams that began when there was no spare, until there is one.
-    pub(crate) unbegun: ArrayVec<(u32, Option<u32>, Media), STREAMS_UNBEGUN_MAX>,
-    /// The handshake thread that has its DTLS association.
-    pub(crate) handshake_thread: usize,
-    pub(crate) force_mute_audio: bool,
-    pub(crate) force_mute_video: bool,
+    pub(crate) index: u32,
     /// Place of its room on the worker, and of its receiver in the room; set when it is seated.
     pub(crate) room: u32,
     pub(crate) receiver: ReceiverIndex,
+    pub(crate) transport: Box<Transport>,
+    pub(crate) signalled: Box<SignalledStreams>,
     /// Last packet or consent.
     pub(crate) heard: Timestamp,
-    pub(crate) activity: Activity,
+    pub(crate) force_mute_audio: bool,
+    pub(crate) force_mute_video: bool,
+    pub(crate) extensions: ExtensionIds,
     /// RTP padding that it may be sent.
     pub(crate) padding: PaddingBudget,
-    /// Where the last DTLS datagram came from: answers go there until a path is selected.
-    pub(crate) dtls_path: Option<Path>,
-    /// The bandwidth that its conference was told, bits per second.
-    pub(crate) bandwidth_told: u64,
     /// Its audio is sent with redundancy until then.
     pub(crate) protected_until: Timestamp,
     /// Its link was found full, and gets no redundancy until then.
     pub(crate) full_until: Timestamp,
     /// How far back the frames lie that are sent once more.
     pub(crate) protection: &'static [u64],
+    pub(crate) payload_types: PayloadTypes,
+
+    // Now and then.
+    pub(crate) conference: ConferenceId,
+    /// State for outgoing streams that are yet to begin.
+    pub(crate) spares: Spares,
+    /// Streams that began when there was no spare, until there is one.
+    pub(crate) unbegun: ArrayVec<(u32, Option<u32>, Media), STREAMS_UNBEGUN_MAX>,
+    /// The handshake thread that has its DTLS association.
+    pub(crate) handshake_thread: usize,
+    pub(crate) activity: Activity,
+    /// Where the last DTLS datagram came from: answers go there until a path is selected.
+    pub(crate) dtls_path: Option<Path>,
+    /// The bandwidth that its conference was told, bits per second.
+    pub(crate) bandwidth_told: u64,
     /// Its probes and unusable feedbacks that were counted.
     pub(crate) probes_counted: u64,
     pub(crate) unusable_counted: u64,

@@ -49,7 +49,15 @@ struct Tuple {
 }
 
 /// One ICE agent.
+#[repr(C)]
 pub(crate) struct Agent {
+    // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
+    next: Timestamp,
+    pub(super) selected: Option<u32>,
+    /// Never more than [`PAIRS_MAX`], allocated once.
+    pub(super) pairs: Vec<Pair>,
+
+    // Now and then.
     pub(super) controlling: bool,
     pub(super) role_switches: u8,
     pub(super) tie_breaker: u64,
@@ -59,15 +67,12 @@ pub(crate) struct Agent {
     pub(super) current: Generation,
     pub(super) previous: Option<Previous>,
     pub(super) candidates: ArrayVec<Remote, REMOTE_CANDIDATES_MAX>,
-    /// Never more than [`PAIRS_MAX`], allocated once.
-    pub(super) pairs: Vec<Pair>,
     last_pair: u32,
     tuples: ArrayVec<Tuple, TUPLES_PER_ENDPOINT_MAX>,
     pub(super) sources: Sources,
     /// Transactions of the peer's latest checks, in a ring: a check seen on another path before is a replay.
     seen: ArrayVec<([u8; 12], Path), SEEN_MAX>,
     next_seen: usize,
-    pub(super) selected: Option<u32>,
     /// The selected path is silent while another is not.
     pub(super) probing: bool,
     events: ArrayVec<Event, EVENTS_MAX>,
@@ -76,7 +81,6 @@ pub(crate) struct Agent {
     pub(super) nominate_at: Timestamp,
     pub(super) look_at: Timestamp,
     pub(super) fail_at: Timestamp,
-    next: Timestamp,
     pub(super) chance: Chance,
     /// Smoothed, of answered checks.
     pub(crate) round_trip_us: Option<u32>,
