@@ -29,6 +29,9 @@ export async function freeUdpPort(wanted = 0) {
 }
 
 export class Server {
+  /** Those whose process has not ended. */
+  static alive = new Set();
+
   /** `settings`: { section: { key: value } } over the test's defaults. */
   static async start(settings = {}) {
     const ports = { http: await freePort(), tls: await freePort(), private: await freePort(), media: await freeUdpPort(10000) };
@@ -52,7 +55,11 @@ export class Server {
     this.output = '';
     this.url = `http://localhost:${ports.http}`;
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (this.output += text));
-    this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+    Server.alive.add(this);
+    this.exited = once(child, 'exit').then(([code, signal]) => {
+      Server.alive.delete(this);
+      return { code, signal };
+    });
   }
 
   async ready() {
