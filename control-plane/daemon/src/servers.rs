@@ -12,6 +12,7 @@ use axum_server::Handle as ServerHandle;
 use axum_server::tls_rustls::RustlsAcceptor;
 use contract::session::Candidate;
 use signaling::Domains;
+use socket2::SockRef;
 use tokio::sync::oneshot;
 
 use crate::config::{Config, Http, Media, Values};
@@ -184,7 +185,8 @@ fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
         ),
         _ => anyhow!("cannot listen on {address} ({key}): {error}"),
     })?;
-    listener.set_nonblocking(true).with_context(|| format!("cannot use {address} ({key})"))?;
+    let lengthened = SockRef::from(&listener).listen(BACKLOG).and_then(|()| listener.set_nonblocking(true));
+    lengthened.with_context(|| format!("cannot use {address} ({key})"))?;
     Ok(listener)
 }
 
@@ -192,6 +194,10 @@ fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
 pub(crate) fn variable(key: &str) -> String {
     format!("SLUICE__{}", key.replace('.', "__").to_ascii_uppercase())
 }
+
+/// Connections that wait to be taken, as in the socket units: a meeting that begins is many of them in one moment. Of more than
+/// the 128 that the standard library asks for, some would wait for seconds until they are tried again.
+const BACKLOG: i32 = 4_096;
 
 /// Scrapers and health checks; they hold no connection for long.
 const PRIVATE_CONNECTIONS_MAX: usize = 100;
