@@ -294,3 +294,181 @@ async fn churn_in_a_large_room_leaves_the_server_responsive() {
     assert!(joins >= 300, "{joins} joins in six seconds");
     assert!(p99 <= Duration::from_secs(1), "{p99:?}");
 }
+
+const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.sluice' version='1.0'/>";
+
+/// What no stream may hold, and the condition under which it ends one that has been opened (RFC 6120 §4.9.3).
+fn hostile_elements() -> Vec<(String, &'static str)> {
+    let numbered = |count: usize, each: fn(usize) -> String| (0..count).map(each).collect::<String>();
+    let broken = [
+        "<a>",
+        "</a>",
+        "<a></b>",
+        "<a",
+        "<a b/>",
+        "<a b=c/>",
+        "<a b='1' b='2'/>",
+        "<a b='<'/>",
+        "<a b='&'/>",
+        "<a>&</a>",
+        "<a>]]></a>",
+        "<a>\0</a>",
+        "<a>\u{1f}</a>",
+        "<a>\u{ffff}</a>",
+        "<a>&#0;</a>",
+        "<a>&#x1;</a>",
+        "<a>&#xD800;</a>",
+        "<a>&#xFFFFFFFFFF;</a>",
+        "<a k='&#1;'/>",
+        "<p:a/>",
+        "<a p:k=''/>",
+        "<p:q:a xmlns:p='u'/>",
+        "<1a/>",
+        "<a\"b/>",
+        "<a 1='x'/>",
+        "<:a/>",
+        "<xmlns:a/>",
+        "<xml:a/>",
+        "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
+        "<a xmlns:xml='u'/>",
+        "<a xmlns:p=''/>",
+        "<a xmlns:p='u' xmlns:q='u' p:k='1' q:k='2'/>",
+        "<![CDATA[",
+    ];
+    let restricted = [
+        "<!-- c -->",
+        "<a><!-- c --></a>",
+        "<?xml version='1.0'?><a/>",
+        "<a><?php x?></a>",
+        "<!DOCTYPE a><a/>",
+        "<!DOCTYPE a [<!ENTITY b 'bbbbbbbb'><!ENTITY c '&b;&b;&b;&b;'><!ENTITY d '&c;&c;&c;&c;'>]><a>&d;</a>",
+        "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>",
+        "<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://127.0.0.1:1/'>%p;]><a/>",
+        "<a>&e;</a>",
+        "<a k='&e;'/>",
+        "<a>&nbsp;</a>",
+    ];
+    let large = [
+        "<a>".repeat(3_000),
+        format!("{}{}", "<a>".repeat(100), "</a>".repeat(100)),
+        format!("<a{}/>", numbered(300, |i| format!(" k{i}=''"))),
+        format!("<a{}/>", numbered(40, |i| format!(" xmlns:p{i}='u{i}'"))),
+        format!("<{}/>", "n".repeat(300)),
+        format!("<a>{}</a>", "x".repeat(12_000)),
+    ];
+    let broken = broken.map(|text| (text.to_owned(), "not-well-formed"));
+    let restricted = restricted.map(|text| (text.to_owned(), "restricted-xml"));
+    let large = large.map(|text| (text, "policy-violation"));
+    broken.into_iter().chain(restricted).chain(large).collect()
+}
+
+/// What a stranger says and which of the conditions are proper answers to the last of it.
+type Shape = (Vec<String>, Vec<&'static str>);
+
+/// Each hostile element in place of the stream's opening, of the log-in, and within one.
+fn hostile_streams() -> Vec<Shape> {
+    let all = vec!["not-well-formed", "restricted-xml", "policy-violation"];
+    let shapes = hostile_elements().into_iter().flat_map(|(element, condition)| {
+        let login =
+            format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'>{element}</auth>");
+        [
+            (vec![element.clone()], vec![condition]),
+            (vec![OPEN.to_owned(), element], vec![condition]),
+            // Around it the text may be wrong in another way before.
+            (vec![OPEN.to_owned(), login], all.clone()),
+        ]
+    });
+    shapes.collect()
+}
+
+/// Says it over a WebSocket of its own: all that the server sent until it closed the connection.
+async fn stranger(address: &str, said: &[String]) -> String {
+    let mut stream = silent_web_socket(address).await.expect("there is room");
+    for text in said {
+        // Under the mask 0, which changes nothing.
+        let mut frame = vec![0x81, 0x80 | 126];
+        frame.extend(u16::try_from(text.len()).expect("a short text").to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(text.as_bytes());
+        // It may have ended before.
+        let _ = stream.write_all(&frame).await;
+    }
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(closed.is_ok(), "still open after {said:.60?}: {answer}");
+    answer
+}
+
+/// Opens a BOSH session around it: the answer, head and all.
+async fn stranger_over_bosh(address: &str, element: &str) -> String {
+    let body = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='7' to='{DOMAIN}' wait='1' hold='1' ver='1.6'>{element}</body>"
+    );
+    let mut stream = TcpStream::connect(address).await.expect("taken");
+    let head = format!(
+        "POST /http-bind HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.expect("taken");
+    let mut answer = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
+    read.expect("in time").expect("an answer");
+    answer
+}
+
+/// Ten connections at once say each shape `rounds` times: every one is refused for its reason and closed.
+async fn say_all(address: &str, rounds: usize) -> usize {
+    let mut saying = tokio::task::JoinSet::new();
+    for connection in 0..10 {
+        let address = address.to_owned();
+        saying.spawn(async move {
+            let mut said = 0;
+            let turns = (0..rounds).flat_map(|_| hostile_streams().into_iter().enumerate());
+            for (_, (texts, conditions)) in turns.filter(|(number, _)| number % 10 == connection) {
+                let answer = stranger(&address, &texts).await;
+                let is_proper = conditions.iter().any(|condition| answer.contains(&format!("<{condition} ")));
+                assert!(answer.contains("<stream:error") && is_proper, "{texts:.80?}: {answer}");
+                said += 1;
+            }
+            let turns = (0..rounds).flat_map(|_| hostile_elements().into_iter().enumerate());
+            for (_, (element, _)) in turns.filter(|(number, _)| number % 10 == connection) {
+                let answer = stranger_over_bosh(&address, &element).await;
+                let is_refused = answer.starts_with("HTTP/1.1 4") || answer.contains("type='terminate'");
+                assert!(is_refused, "{element:.80}: {answer}");
+                said += 1;
+            }
+            said
+        });
+    }
+    saying.join_all().await.into_iter().sum()
+}
+
+/// XML that is broken, forbidden or too large, before any login, by WebSocket and BOSH.
+#[tokio::test]
+async fn two_hundred_hostile_shapes_of_xml_are_refused_cost_others_nothing_and_leave_nothing_behind() {
+    let Some(service) = started("hostile XML", "hostile", None) else { return };
+    let address = service.public();
+    let mut witness = Client::open(&address, DOMAIN, "hostile").await.expect("a stream");
+    let shapes = say_all(&address, 1).await;
+    assert!(shapes >= 200, "{shapes} shapes");
+    say_all(&address, 4).await;
+    let before = memory(&service);
+    let flood = tokio::spawn(async move { say_all(&address, 100).await });
+    let mut pings = Vec::new();
+    while !flood.is_finished() {
+        pings.push(witness.ping(DOMAIN).await.expect("an answer"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let said = flood.await.expect("all are refused");
+    pings.sort_unstable();
+    let p99 = pings[pings.len() * 99 / 100];
+    let after = memory(&service);
+    println!(
+        "{shapes} shapes, {said} more; {before} bytes before, {after} after; others' ping p99 {p99:?} of {}",
+        pings.len()
+    );
+    assert!(after <= before + before / 50, "{before} bytes before, {after} after");
+    assert!(p99 <= Duration::from_millis(100), "others wait {p99:?}");
+    assert!(service.healthy());
+}

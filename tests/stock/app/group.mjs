@@ -15,7 +15,7 @@ export class Report {
   tell(group, name, result, milliseconds, seen) {
     this.checks.push({ group, name, result, milliseconds, seen });
     const what = seen === undefined ? '' : ` ${typeof seen === 'string' ? seen : JSON.stringify(seen)}`;
-    console.log(`${result}  ${group}: ${name} (${milliseconds} ms)${what.replace(/\s+/g, ' ').slice(0, 600)}`);
+    console.log(`${result}  ${group}: ${name} (${milliseconds} ms)${what.replace(/\s+/g, ' ').slice(0, 1_500)}`);
   }
 
   skip(group, why) {

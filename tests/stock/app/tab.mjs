@@ -32,6 +32,9 @@ export class Tab {
     /** Addresses of the WebSockets that were opened. */
     this.sockets = [];
     page.on('websocket', (socket) => this.sockets.push(socket.url()));
+    /** The last errors that the app wrote to its console. */
+    this.errors = [];
+    page.on('console', (message) => message.type() === 'error' && (this.errors = [...this.errors.slice(-3), message.text().slice(0, 200)]));
   }
 
   /** What `question`, run in the page, answers. */
@@ -49,7 +52,8 @@ export class Tab {
       if (last) return last;
       await pause(250);
     }
-    throw new Error(`${this.name}: not ${what} in ${within} ms; on the page: ${await this.text().catch(() => 'nothing')}`);
+    const page = await this.text().catch(() => 'nothing');
+    throw new Error(`${this.name}: not ${what} in ${within} ms; on the page: ${page}; last errors: ${this.errors.join(' | ') || 'none'}`);
   }
 
   joined(within = 30_000) {
