@@ -62,11 +62,11 @@ pub struct Statistics {
 
 /// The bandwidth to one receiver.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Estimator {
     // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
-    pub(crate) hearing: Hearing,
     sent: Sent,
+    pub(crate) hearing: Hearing,
     pub(crate) probing: Probing,
 
     // Now and then.
@@ -88,7 +88,14 @@ pub struct Estimator {
 
 /// What is known of the feedback as such.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Hearing {
+    /// Since the last feedback: when the first packet left, and how many did. First, as every packet counts here.
+    pub(crate) waiting_since: Option<Timestamp>,
+    waiting: u32,
+    /// Feedbacks that may still come in this second.
+    left: u32,
+    second: Timestamp,
     /// The last one used.
     pub(crate) last: Option<Timestamp>,
     /// Its reference time, unwrapped; and the newest arrival told, in microseconds of the receiver's clock.
@@ -96,13 +103,7 @@ pub(crate) struct Hearing {
     newest_arrival: i64,
     /// The highest number that was spoken of.
     pub(crate) told: Option<u64>,
-    /// Feedbacks that may still come in this second.
-    left: u32,
-    second: Timestamp,
     pub(crate) round_trip: Option<Duration>,
-    /// Since the last feedback: when the first packet left, and how many did.
-    pub(crate) waiting_since: Option<Timestamp>,
-    waiting: u32,
     halved: Timestamp,
     pub(crate) deaf: bool,
 }

@@ -165,7 +165,9 @@ impl Conference {
             return;
         };
         let lost = lend_slots(receiver, index, sources, &priorities, now);
-        let (plans, allotted) = make_plans(&self.config, self.shedding, receiver, sources, &priorities, now);
+        let mut plans = Plans::new();
+        let allotted =
+            make_plans(&self.config, self.shedding, receiver, sources, &priorities, now, &mut plans);
         receiver.allotted = allotted;
         let (changed, held) = apply(receiver, index, sources, &plans, &mut self.source_news, now);
         receiver.forwarded_changed |= changed || lost;
@@ -260,6 +262,9 @@ fn lend_slots(
     lost
 }
 
+/// Some 50 KiB, mostly empty: filled where it stands, as to move it would empty the caches.
+type Plans = ArrayVec<Plan, VIDEO_SLOTS_MAX>;
+
 fn make_plans(
     config: &Config,
     shedding: Shedding,
@@ -267,8 +272,8 @@ fn make_plans(
     sources: &mut [Option<Box<Source>>],
     priorities: &Priorities,
     now: Timestamp,
-) -> (ArrayVec<Plan, VIDEO_SLOTS_MAX>, Allotted) {
-    let mut plans = ArrayVec::<Plan, VIDEO_SLOTS_MAX>::new();
+    plans: &mut Plans,
+) -> Allotted {
     for wanted in &priorities.wanted {
         if let Some(source) = sources.get_mut(usize::from(wanted.source)).and_then(Option::as_deref_mut) {
             source.refresh(config, now);
@@ -280,13 +285,13 @@ fn make_plans(
         }
     }
     let budget = receiver.constraints.assumed_bandwidth.or(receiver.bandwidth).unwrap_or(config.budget);
-    settle(&mut plans, budget, config.oversend);
+    settle(plans, budget, config.oversend);
     let spent = plans.iter().map(Plan::rate).sum();
     let ideal: u64 = plans.iter().filter_map(|plan| plan.steps.last()).map(|step| step.rate).sum();
     // With what it takes to be sure that everything fits; one picture begins at a time.
     let bursts = plans.iter().filter_map(|plan| plan.steps.last()).map(|step| step.extra_room()).max();
     let ideal = ideal + ideal / HEADROOM + bursts.unwrap_or(0);
-    (plans, Allotted { budget, spent, ideal })
+    Allotted { budget, spent, ideal }
 }
 
 /// Turn the outcome into targets. Returns whether the set of forwarded sources changed, and when a layer that is held back may rise.

@@ -69,17 +69,28 @@ pub(crate) struct Tenant {
     pub(crate) ssrcs: (u32, Option<u32>),
 }
 
-/// One outgoing stream.
+/// One outgoing stream. What every packet touches comes first, so that it lies in few lines (`repr(C)`).
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Slot<P> {
     pub(crate) ssrc: u32,
     pub(crate) rtx: Option<u32>,
-    pub(crate) tenant: Option<Tenant>,
-    pub(crate) projection: P,
-    /// Requests for key frames of the tenant.
-    pub(crate) requests: RequesterLimit,
+    /// The transport has not been told of the stream; nothing is sent before.
+    pub(crate) is_new: bool,
+    /// Something was sent on its SSRC before (without rewriting).
+    is_resumed: bool,
+    /// The receiver has not been told of the tenant.
+    pub(crate) is_remapped: bool,
+    was_lent: bool,
+    pub(crate) used: Timestamp,
     /// What the projection itself asks for.
     pub(crate) waiting: Waiting,
+    pub(crate) projection: P,
+
+    // Now and then.
+    pub(crate) tenant: Option<Tenant>,
+    /// Requests for key frames of the tenant.
+    pub(crate) requests: RequesterLimit,
     /// When the allocation last lowered the tenant for lack of budget.
     pub(crate) lowered: Option<Timestamp>,
     /// When it last raised it, and how long it will not after lowering it.
@@ -89,14 +100,6 @@ pub(crate) struct Slot<P> {
     pub(crate) lowered_by: u64,
     /// What was asked when the tenant was allotted last.
     pub(crate) max_height: u16,
-    /// The transport has not been told of the stream; nothing is sent before.
-    pub(crate) is_new: bool,
-    /// Something was sent on its SSRC before (without rewriting).
-    is_resumed: bool,
-    /// The receiver has not been told of the tenant.
-    pub(crate) is_remapped: bool,
-    was_lent: bool,
-    pub(crate) used: Timestamp,
 }
 
 /// An SSRC that was sent on and is not now.

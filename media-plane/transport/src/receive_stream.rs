@@ -60,18 +60,18 @@ pub struct PaddingOnly {
 
 /// One incoming stream. Made off the worker; [`crate::Transport::set_receive_streams`] moves it in.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct ReceiveStream {
     // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     ssrc: u32,
     kind: StreamKind,
     clock_rate: u32,
     pub(crate) holes: Option<Box<Holes>>,
-    pub(crate) reception: Reception,
     /// SRTP indices that authenticated.
     pub(crate) authentic: ReplayWindow,
     /// Media packets whose content came, directly or repaired. Its numbers go on when keys change.
     pub(crate) delivered: ReplayWindow,
+    pub(crate) reception: Reception,
 
     // Now and then.
     /// Middle 32 bits of the last sender report's NTP time, and when it came.

@@ -37,6 +37,7 @@ pub struct Record {
 
 /// A record as it is kept, small because a receiver has hundreds for each stream.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Kept {
     token: u64,
     index: u64,

@@ -66,14 +66,14 @@ pub struct Sealed {
 
 /// One outgoing stream. Made off the worker; [`crate::Transport::add_send_stream`] moves it in.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct SendStream {
     // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     ssrc: u32,
     media: Media,
-    pub(crate) history: History,
     packets: u32,
     octets: u32,
+    pub(crate) history: History,
     /// SRTP indices used: none is ever used for another packet.
     pub(crate) used: ReplayWindow,
 

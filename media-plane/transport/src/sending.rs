@@ -196,6 +196,7 @@ impl Transport {
         if let Some(number) = number {
             self.next_transport_cc += 1;
             self.bandwidth.note_sent(number, len, now);
+            self.answers_due = self.bandwidth.poll_timeout();
         }
         self.statistics.packets_sent += 1;
         self.statistics.bytes_sent += len as u64;

@@ -27,6 +27,8 @@ use crate::transport_cc::Arrivals;
 pub struct Transport {
     // What every packet touches comes first, so that it lies in few lines (`repr(C)`).
     pub(crate) session: Option<Box<Session>>,
+    /// As the agent says, which is asked again whenever it may have changed its mind.
+    usable: Option<Path>,
     pub(crate) rate: RateGate,
     pub(crate) receive: Vec<Box<ReceiveStream>>,
     /// Their SSRCs in the same order: the streams themselves are not looked at in search of one.
@@ -36,15 +38,17 @@ pub struct Transport {
     /// No stream has anything to ask for before.
     pub(crate) requests_due: Timestamp,
     pub(crate) rtcp_due: Timestamp,
+    /// When the estimator wants to be called for what was sent since that was asked last.
+    pub(crate) answers_due: Timestamp,
     /// The counters only.
     pub(crate) statistics: Statistics,
     pub(crate) extensions: ExtensionIds,
-    /// Never more than [`SEND_STREAMS_MAX`], allocated once; so is the list of their SSRCs in the same order.
-    pub(crate) send: Vec<Box<SendStream>>,
-    pub(crate) send_ssrcs: Vec<u32>,
     /// Starts at 1; goes on when keys change.
     pub(crate) next_transport_cc: u64,
     pub(crate) budget: Budget,
+    /// The SSRCs of those in `send`, in the same order.
+    pub(crate) send_ssrcs: ArrayVec<u32, SEND_STREAMS_MAX>,
+    pub(crate) send: ArrayVec<Box<SendStream>, SEND_STREAMS_MAX>,
     pub(crate) payload_types: PayloadTypeMap,
     pub(crate) bandwidth: Estimator,
     agent: Agent,
@@ -68,6 +72,7 @@ impl Transport {
         Box::new(Transport {
             agent: Agent::new(config).expect("we make our credentials ourselves, by the RFC's rules"),
             session: None,
+            usable: None,
             extensions: config.extensions,
             payload_types: PayloadTypeMap::new(&config.payload_types),
             receive: Vec::new(),
@@ -76,8 +81,8 @@ impl Transport {
             arrivals: Arrivals::new(),
             padding_only: None,
             rtcp_replay: RtcpReplay::new(),
-            send: Vec::with_capacity(SEND_STREAMS_MAX),
-            send_ssrcs: Vec::with_capacity(SEND_STREAMS_MAX),
+            send: ArrayVec::new(),
+            send_ssrcs: ArrayVec::new(),
             retired: Retired::new(config.ssrc_rewriting),
             budget: Budget::new(now),
             next_transport_cc: 1,
@@ -85,6 +90,7 @@ impl Transport {
             probe_turn: 0,
             reporter: Reporter::new(config, now),
             rtcp_due: now,
+            answers_due: Timestamp::NEVER,
             requests_due: Timestamp::NEVER,
             report_round_trip_us: None,
             statistics: Statistics::default(),
@@ -101,19 +107,25 @@ impl Transport {
         candidates: &[Candidate],
         now: Timestamp,
     ) -> Result<usize, Refused> {
-        self.agent.set_remote(ufrag, pwd, candidates, now)
+        let left_out = self.agent.set_remote(ufrag, pwd, candidates, now);
+        self.usable = self.agent.usable();
+        left_out
     }
 
     /// Further candidates (RFC 8838); how many were left out.
     pub fn add_candidates(&mut self, candidates: &[Candidate], now: Timestamp) -> usize {
-        self.agent.add_candidates(candidates, now)
+        let left_out = self.agent.add_candidates(candidates, now);
+        self.usable = self.agent.usable();
+        left_out
     }
 
     /// New local credentials (RFC 8445 §9). The old ones hold until 3 s after a pair of the new ones is nominated; the
     /// selected path stays until then. Without a nomination the restart is given up after 20 s. `Err` if too often or
     /// against RFC 8445 §5.3.
     pub fn restart_ice(&mut self, ufrag: &str, pwd: &str, now: Timestamp) -> Result<(), Refused> {
-        self.agent.restart(ufrag, pwd, now)
+        let restarted = self.agent.restart(ufrag, pwd, now);
+        self.usable = self.agent.usable();
+        restarted
     }
 
     /// A datagram that looks like STUN, from any path. `Err` if it changed nothing.
@@ -124,7 +136,9 @@ impl Transport {
         now: Timestamp,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        self.agent.stun(datagram, path, now, out)
+        let outcome = self.agent.stun(datagram, path, now, out);
+        self.usable = self.agent.usable();
+        outcome
     }
 
     /// Whether this path proved our credentials: only then may DTLS, RTP and RTCP be accepted from it.
@@ -139,8 +153,9 @@ impl Transport {
 
     /// [`Transport::selected`], or before the first nomination the best path that a check has validated (RFC 8445
     /// §12.1): good enough for handshake answers and first media.
+    #[inline]
     pub fn usable(&self) -> Option<Path> {
-        self.agent.usable()
+        self.usable
     }
 
     /// When [`Transport::handle_timeout`] wants to be called next.
@@ -148,9 +163,22 @@ impl Transport {
         self.agent.poll_timeout().min(self.rtcp_due).min(self.bandwidth.poll_timeout())
     }
 
+    /// The part of [`Transport::poll_timeout`] that received packets move: reports, feedback and requests.
+    #[inline]
+    pub fn reports_due(&self) -> Timestamp {
+        self.rtcp_due
+    }
+
+    /// The part of it that packets sent since the last call moved: what they have to be answered by.
+    #[inline]
+    pub fn take_answers_due(&mut self) -> Timestamp {
+        core::mem::replace(&mut self.answers_due, Timestamp::NEVER)
+    }
+
     /// Checks, consent, reports, feedback: whatever is due. Afterwards send what [`Transport::probe_due`] asks for.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut impl Outbox) {
         self.agent.handle_timeout(now, out);
+        self.usable = self.agent.usable();
         self.send_rtcp(now, out);
         self.bandwidth.handle_timeout(now);
     }

@@ -47,11 +47,6 @@ impl<'a> Output<'a> {
         self.len
     }
 
-    /// How much more fits.
-    pub(crate) fn room(&self) -> usize {
-        self.bytes.len().saturating_sub(self.len)
-    }
-
     /// What has been written.
     pub(crate) fn written(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()

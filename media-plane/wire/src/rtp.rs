@@ -1,10 +1,13 @@
 //! RTP packets (RFC 3550 §5.1): views of received ones and the header of those we send.
 
-use crate::octets::{Output, u16_at, u32_at};
+use crate::octets::{u16_at, u32_at};
 use crate::rtp_extension::{self, Block, Elements};
 
 /// The fixed part of an RTP header, in bytes.
 pub const FIXED_HEADER_LEN: usize = 12;
+
+/// Profile and length of an extension block (RFC 8285 §4), in bytes.
+const EXTENSION_HEAD_LEN: usize = 4;
 
 /// Why bytes are no RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,19 +205,19 @@ impl Header {
     /// `allow_two_byte`. Elements that the form or the room left in `out` cannot hold are left out, so that a packet
     /// loses an extension rather than its way; pass a shortened `out` to keep room for the payload.
     pub fn write(&self, out: &mut [u8], extensions: &[(u8, &[u8])], allow_two_byte: bool) -> Option<usize> {
-        let mut output = Output::new(out);
-        output.u8(0x80)?;
-        output.u8(u8::from(self.marker) << 7 | self.payload_type & 0x7F)?;
-        output.u16(self.sequence)?;
-        output.u32(self.timestamp)?;
-        output.u32(self.ssrc)?;
-        let len = output.len();
+        let (fixed, rest) = out.split_first_chunk_mut::<FIXED_HEADER_LEN>()?;
+        let [timestamp, ssrc] = [self.timestamp, self.ssrc].map(u32::to_be_bytes);
+        let [high, low] = self.sequence.to_be_bytes();
+        *fixed =
+            [0x80, u8::from(self.marker) << 7 | self.payload_type & 0x7F, high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+        fixed[4..8].copy_from_slice(&timestamp);
+        fixed[8..].copy_from_slice(&ssrc);
         let one_byte = !allow_two_byte || extensions.iter().all(|(id, data)| fits_one_byte(*id, data));
-        let Some(written) = write_extensions(output, extensions, one_byte) else { return Some(len) };
-        if let Some(first) = out.first_mut() {
-            *first |= 0x10;
-        }
-        Some(written)
+        let Some(written) = write_extensions(rest, extensions, one_byte) else {
+            return Some(FIXED_HEADER_LEN);
+        };
+        fixed[0] |= 0x10;
+        Some(FIXED_HEADER_LEN + written)
     }
 }
 
@@ -222,40 +225,44 @@ fn fits_one_byte(id: u8, data: &[u8]) -> bool {
     (1..=14).contains(&id) && (1..=16).contains(&data.len())
 }
 
-/// Append the extension block; the new length, or `None` if no element could be written.
-fn write_extensions(mut output: Output<'_>, extensions: &[(u8, &[u8])], one_byte: bool) -> Option<usize> {
+/// Write the extension block to the start of `out`; its length, or `None` if no element could be written.
+fn write_extensions(out: &mut [u8], extensions: &[(u8, &[u8])], one_byte: bool) -> Option<usize> {
     if extensions.is_empty() {
         return None;
     }
-    output.u16(if one_byte { rtp_extension::ONE_BYTE_PROFILE } else { rtp_extension::TWO_BYTE_PROFILE })?;
-    let length_at = output.len();
-    output.u16(0)?;
-    let start = output.len();
+    let (head, block) = out.split_first_chunk_mut::<EXTENSION_HEAD_LEN>()?;
+    let room = block.len() & !3;
+    let mut len = 0;
     for &(id, data) in extensions {
-        let Ok(length) = u8::try_from(data.len()) else { continue };
         let size = if one_byte { 1 } else { 2 } + data.len();
+        let suits =
+            if one_byte { fits_one_byte(id, data) } else { id != 0 && data.len() <= usize::from(u8::MAX) };
         // The block ends on a word: the padding must fit too.
-        let padded = (output.len() - start + size).next_multiple_of(4);
-        if id == 0 || start + padded > output.len() + output.room() {
-            continue;
-        }
-        if one_byte {
-            if !fits_one_byte(id, data) {
-                continue;
+        let Some(place) = block[..room].get_mut(len..len + size).filter(|_| suits) else { continue };
+        let length = data.len() as u8;
+        match (one_byte, place) {
+            (true, [first, place @ ..]) => {
+                *first = id << 4 | (length - 1);
+                place.copy_from_slice(data);
             }
-            output.u8(id << 4 | (length - 1))?;
-        } else {
-            output.u8(id)?;
-            output.u8(length)?;
+            (false, [first, second, place @ ..]) => {
+                (*first, *second) = (id, length);
+                place.copy_from_slice(data);
+            }
+            _ => continue,
         }
-        output.put(data)?;
+        len += size;
     }
-    if output.len() == start {
+    if len == 0 {
         return None;
     }
-    output.align()?;
-    output.set_u16(length_at, u16::try_from((output.len() - start) / 4).ok()?)?;
-    Some(output.len())
+    let end = len.next_multiple_of(4);
+    block[len..end].fill(0);
+    let profile = if one_byte { rtp_extension::ONE_BYTE_PROFILE } else { rtp_extension::TWO_BYTE_PROFILE };
+    let words = u16::try_from(end / 4).ok()?;
+    let ([a, b], [c, d]) = (profile.to_be_bytes(), words.to_be_bytes());
+    *head = [a, b, c, d];
+    Some(EXTENSION_HEAD_LEN + end)
 }
 
 fn extension_block(datagram: &[u8], at: usize) -> Option<Block<'_>> {

@@ -38,7 +38,16 @@ impl Deadlines {
         }
     }
 
+    /// `number` wants to be called at `time` or when it wanted before, whichever comes first.
+    #[inline]
+    pub(crate) fn bring_forward(&mut self, number: u32, time: Timestamp) {
+        if time < self.get(number) {
+            self.set(number, time);
+        }
+    }
+
     /// When `number` wants to be called.
+    #[inline]
     pub(crate) fn get(&self, number: u32) -> Timestamp {
         self.times.get(number as usize).copied().unwrap_or(Timestamp::NEVER)
     }

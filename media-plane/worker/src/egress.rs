@@ -123,9 +123,18 @@ impl<I: DatagramIo> Exit<'_, I> {
     fn foresee(&mut self) -> bool {
         let Outbound { offered, lengths, .. } = &mut *self.outbound;
         lengths.clear();
+        let mut before = None;
         for packet in offered.iter() {
-            let outgoing = packet.outgoing(self.arena, 0);
-            let Some(len) = self.seat.transport.sealed_len(&outgoing) else { return false };
+            let kind = (packet.kind(), packet.projected.header.ssrc);
+            let len = match before {
+                Some((alike, len)) if alike == kind => len,
+                _ => {
+                    let outgoing = packet.outgoing(self.arena, 0);
+                    let Some(len) = self.seat.transport.sealed_len(&outgoing) else { return false };
+                    len
+                }
+            };
+            before = Some((kind, len));
             let paddable = packet.projected.media == Media::Video;
             lengths.push(Offer { len: len as u16, stream: packet.projected.header.ssrc, paddable });
         }
@@ -156,12 +165,16 @@ impl<I: DatagramIo> Exit<'_, I> {
 impl Outbound {
     /// Whether all packets will be of one length: so it is with the inner packets of frames, and mostly.
     fn alike(&self) -> bool {
-        let shape = |packet: &Offered| (packet.parts.shape(), packet.projected.media);
-        self.offered.windows(2).all(|pair| shape(&pair[0]) == shape(&pair[1]))
+        self.offered.windows(2).all(|pair| pair[0].kind() == pair[1].kind())
     }
 }
 
 impl Offered {
+    /// What the length on the wire follows from.
+    fn kind(&self) -> ((u16, u16, bool, bool), Media) {
+        (self.parts.shape(), self.projected.media)
+    }
+
     fn outgoing<'a>(&self, arena: &'a Arena, padding: u8) -> Outgoing<'a> {
         let (parts, bytes) = (&self.parts, arena.bytes(self.slot));
         Outgoing {

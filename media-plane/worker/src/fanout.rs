@@ -216,8 +216,9 @@ impl Worker {
         let stream_missing = exit.failed;
         if seat.transport.goes_along(now) {
             seat.transport.send_along(path, io.room_along(path), now, &mut Mail(io));
+            self.deadlines.set(seat.index, seat.transport.poll_timeout());
         }
-        self.deadlines.set(seat.index, seat.transport.poll_timeout());
+        self.deadlines.bring_forward(seat.index, seat.transport.take_answers_due());
         if stream_missing {
             // The conference has a stream to announce, or the transport is out of room for one.
             self.conference_events(number, now, io);

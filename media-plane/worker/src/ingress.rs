@@ -257,7 +257,8 @@ impl Worker {
     ) -> Result<Ended, DropReason> {
         let seat = seat_mut(&mut self.seats, route.seat, route.endpoint).ok_or(DropReason::Misrouted)?;
         let opened = seat.transport.open_rtp(datagram, self.arena.bytes_mut(slot), now);
-        self.deadlines.set(route.seat, seat.transport.poll_timeout());
+        // A packet brings reports forward and moves nothing else: agent and estimator are not looked at.
+        self.deadlines.bring_forward(route.seat, seat.transport.reports_due());
         seat.heard = if opened.is_ok() { now } else { seat.heard };
         let padding = seat.transport.padding_only().filter(|_| opened.is_err());
         if let Some(padding) = padding {

@@ -126,28 +126,29 @@ enum Rewriter {
     Av1(Av1),
 }
 
-/// The projection of a video source for one receiver.
+/// The projection of a video source for one receiver. In the order in which a packet touches it (`repr(C)`).
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct VideoProjection {
-    pub(crate) continuity: Continuity,
     target: Option<Target>,
     /// The encoding being forwarded.
     current: Option<u8>,
-    rewriter: Rewriter,
-    packets: Packets,
-    frames: Frames,
+    key_frame_wanted: bool,
+    timestamp_offset: u32,
     /// Added to source numbers less those taken out.
     sequence_offset: u64,
-    timestamp_offset: u32,
+    pub(crate) continuity: Continuity,
     /// The highest frame of each encoding that cannot be begun with any more, but by offering packets again.
     passed: [Option<u32>; ENCODINGS_PER_SOURCE_MAX],
     /// The highest sequence number seen of each encoding.
     seen: [u64; ENCODINGS_PER_SOURCE_MAX],
     /// The highest sequence number forwarded of each encoding.
     forwarded: [u64; ENCODINGS_PER_SOURCE_MAX],
+    frames: Frames,
+    packets: Packets,
+    rewriter: Rewriter,
     /// The frame that the last packet taken out belonged to.
     removed_frame: Option<(u64, u64)>,
-    key_frame_wanted: bool,
     /// What brings timestamps of the encoding that a key frame of has come to those of the one being forwarded, if known.
     pub(crate) ticks_between: Option<u32>,
 }

@@ -18,6 +18,7 @@ pub(crate) enum Place {
 /// A window over the last `64 * WORDS` numbers. A number taken out closes its gap for all that follow; one passed over
 /// leaves its place free, so that it fits in when it comes late.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Window<const WORDS: usize> {
     /// One above the highest number decided.
     next: u64,
@@ -25,8 +26,15 @@ pub(crate) struct Window<const WORDS: usize> {
     floor: u64,
     /// How many below `next` were taken out.
     removed: u64,
-    kept_bits: [u64; WORDS],
-    removed_bits: [u64; WORDS],
+    /// Of 64 numbers each: which were kept, and which taken out. Side by side, as they are looked at together.
+    bits: [Decided; WORDS],
+}
+
+/// A bit for each of 64 numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Decided {
+    kept: u64,
+    removed: u64,
 }
 
 impl<const WORDS: usize> Window<WORDS> {
@@ -35,7 +43,7 @@ impl<const WORDS: usize> Window<WORDS> {
 
     /// A window that begins at `first`.
     pub(crate) const fn starting_at(first: u64) -> Self {
-        Window { next: first, floor: first, removed: 0, kept_bits: [0; WORDS], removed_bits: [0; WORDS] }
+        Window { next: first, floor: first, removed: 0, bits: [Decided { kept: 0, removed: 0 }; WORDS] }
     }
 
     /// One above the highest number decided.
@@ -52,9 +60,9 @@ impl<const WORDS: usize> Window<WORDS> {
             return Place::Gone;
         }
         let (word, bit) = Self::position(number);
-        if self.kept_bits[word] & bit != 0 {
+        if self.bits[word].kept & bit != 0 {
             Place::Kept
-        } else if self.removed_bits[word] & bit != 0 {
+        } else if self.bits[word].removed & bit != 0 {
             Place::Removed
         } else {
             Place::Open
@@ -69,7 +77,7 @@ impl<const WORDS: usize> Window<WORDS> {
             Place::Kept | Place::Removed | Place::Gone => return None,
         }
         let (word, bit) = Self::position(number);
-        self.kept_bits[word] |= bit;
+        self.bits[word].kept |= bit;
         Some(self.removed_before(number))
     }
 
@@ -80,7 +88,7 @@ impl<const WORDS: usize> Window<WORDS> {
         }
         self.advance(number);
         let (word, bit) = Self::position(number);
-        self.removed_bits[word] |= bit;
+        self.bits[word].removed |= bit;
         self.removed += 1;
     }
 
@@ -111,7 +119,7 @@ impl<const WORDS: usize> Window<WORDS> {
             let from = at % 64;
             let count = (64 - from).min(self.next - at);
             let mask = (u64::MAX >> (64 - count)) << from;
-            later += u64::from((self.removed_bits[Self::position(at).0] & mask).count_ones());
+            later += u64::from((self.bits[Self::position(at).0].removed & mask).count_ones());
             at += count;
         }
         self.removed.saturating_sub(later)
@@ -119,13 +127,12 @@ impl<const WORDS: usize> Window<WORDS> {
 
     fn advance(&mut self, number: u64) {
         if number - self.next >= Self::SPAN {
-            self.kept_bits = [0; WORDS];
-            self.removed_bits = [0; WORDS];
+            self.bits = [Decided::default(); WORDS];
         } else {
             for each in self.next..=number {
                 let (word, bit) = Self::position(each);
-                self.kept_bits[word] &= !bit;
-                self.removed_bits[word] &= !bit;
+                self.bits[word].kept &= !bit;
+                self.bits[word].removed &= !bit;
             }
         }
         self.next = number.saturating_add(1);

@@ -371,24 +371,21 @@ impl Protection {
 
 /// RFC 7714 §8.1 and §9.1: SSRC and index at fixed places, combined with the salt.
 fn aead_nonce(salt: &[u8; 12], ssrc: u32, index: u64) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    nonce[2..6].copy_from_slice(&ssrc.to_be_bytes());
-    nonce[6..].copy_from_slice(&index.to_be_bytes()[2..]);
-    for (byte, salt) in nonce.iter_mut().zip(salt) {
-        *byte ^= salt;
-    }
-    nonce
+    let [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11] = *salt;
+    // Two zero bytes, four of the SSRC, six of the index: as two words.
+    let front = u64::from(ssrc) << 16 | index >> 32 & 0xFFFF;
+    let [a, b, c, d, e, f, g, h] =
+        (u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]) ^ front).to_be_bytes();
+    let [i, j, k, l] = (u32::from_be_bytes([s8, s9, s10, s11]) ^ index as u32).to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l]
 }
 
 /// RFC 3711 §4.1.1: `(salt << 16) ^ (SSRC << 64) ^ (index << 16)`.
 fn counter(salt: &[u8; 14], ssrc: u32, index: u64) -> [u8; 16] {
     let mut counter = [0; 16];
-    counter[4..8].copy_from_slice(&ssrc.to_be_bytes());
-    counter[8..14].copy_from_slice(&index.to_be_bytes()[2..]);
-    for (byte, salt) in counter.iter_mut().zip(salt) {
-        *byte ^= salt;
-    }
-    counter
+    counter[..14].copy_from_slice(salt);
+    let index = u128::from(index & 0xFFFF_FFFF_FFFF);
+    (u128::from_be_bytes(counter) ^ u128::from(ssrc) << 64 ^ index << 16).to_be_bytes()
 }
 
 /// The roll-over counter as it is signed (RFC 3711 §4.2).

@@ -16,6 +16,7 @@ pub enum Verdict {
 
 /// The last [`ReplayWindow::WIDTH`] indices of one stream, as a ring of bits.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct ReplayWindow {
     highest: Option<u64>,
     bits: [u64; ReplayWindow::WORDS],
