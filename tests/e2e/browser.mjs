@@ -10,8 +10,17 @@ export async function launchToKill() {
   return { browser: await chromium.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
 
-export function launch(executable = CHROMIUM, more = []) {
-  return chromium.launch({ executablePath: executable, headless: true, args: [...ARGUMENTS, ...more] });
+export function launch(executable = CHROMIUM, more = [], settings = {}) {
+  return chromium.launch({ executablePath: executable, headless: true, args: [...ARGUMENTS, ...more], ...settings });
+}
+
+/** What comes of `work`; an error that names `what` was waited for when nothing has after `ms`. */
+export function within(ms, what, work) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`${what}: nothing came within ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 export const ARGUMENTS = [
@@ -33,11 +42,14 @@ export const ARGUMENTS = [
 
 const NETWORK_CHANGED = 'net::ERR_NETWORK_CHANGED';
 
+/** A page that does not answer for so long, in ms, never will: Playwright itself would wait for ever. */
+const ANSWER_MS = 20_000;
+
 export class Participant {
   /** Opens a page in the room and waits until it has joined. `query` goes into the address, `prepare` gets the page before it loads. */
   static async join(browser, server, room, name, { query = '', viewport = { width: 960, height: 600 }, base = server.url, permissions = ['camera', 'microphone'], prepare } = {}) {
-    const context = await browser.newContext({ viewport, permissions, ignoreHTTPSErrors: true });
-    const page = await context.newPage();
+    const context = await within(ANSWER_MS, `${name}: a context of the browser`, browser.newContext({ viewport, permissions, ignoreHTTPSErrors: true }));
+    const page = await within(ANSWER_MS, `${name}: a page`, context.newPage());
     const participant = new Participant(page, name);
     await prepare?.(page);
     await participant.open(`${base}/${room}?join=1&name=${encodeURIComponent(name)}${query}`);
@@ -64,12 +76,17 @@ export class Participant {
     }
   }
 
+  /** What a function gives in the page; `what` it is asked for stands in the error when the page does not answer. */
+  ask(what, work, argument) {
+    return within(ANSWER_MS, `${this.name}: ${what}`, this.page.evaluate(work, argument));
+  }
+
   state() {
-    return this.page.evaluate(() => window.sluice?.state() ?? null);
+    return this.ask('state', () => window.sluice?.state() ?? null);
   }
 
   stats() {
-    return this.page.evaluate(() => window.sluice?.stats() ?? null);
+    return this.ask('statistics', () => window.sluice?.stats() ?? null);
   }
 
   /** Waits until `test(state)` holds and gives how long it took in milliseconds. */

@@ -66,7 +66,7 @@ export class Server {
     const deadline = Date.now() + 10_000;
     while (Date.now() < deadline) {
       if (this.child.exitCode !== null) throw new Error(`the server ended at once:\n${this.output}`);
-      const answer = await fetch(`http://127.0.0.1:${this.ports.private}/about/health`).catch(() => null);
+      const answer = await fetch(`http://127.0.0.1:${this.ports.private}/about/health`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
       if (answer?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
@@ -74,7 +74,7 @@ export class Server {
   }
 
   async get(path) {
-    const answer = await fetch(`http://127.0.0.1:${this.ports.private}${path}`);
+    const answer = await fetch(`http://127.0.0.1:${this.ports.private}${path}`, { signal: AbortSignal.timeout(10_000) });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return answer.text();
   }

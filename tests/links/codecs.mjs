@@ -2,7 +2,7 @@
 // client ends layers that nobody wants, so each change waits for an encoder to begin anew; with `all` they are sent all the time, and
 // a change is what the server makes of it.
 import { pause } from '../e2e/browser.mjs';
-import { Watch, freezes, growth, percentile, reaches, round, skews } from './figures.mjs';
+import { Watch, drift, freezes, growth, percentile, reaches, round } from './figures.mjs';
 import { Network } from './network.mjs';
 import { received } from './page.mjs';
 
@@ -36,16 +36,15 @@ export async function codecs({ quick, only = '', switches = quick ? 10 : 50, hei
 
 async function one(codec, layers, { switches, height, all }) {
   const camera = { width: (height * 16) / 9, height, fps: 15 };
-  const network = await Network.start(0);
-  try {
+  // Each change may take six seconds.
+  return Network.use(0, 120 + switches * 7, async (network) => {
     const browser = await network.browser(-1, camera);
     const probe = await network.join(browser, 'codecs', 'Sender', { page: { camera, codec, layers, all } });
-    const able = await probe.page.evaluate((name) => RTCRtpSender.getCapabilities('video').codecs.some((known) => known.mimeType === `video/${name}`), codec);
+    const able = await probe.ask('its codecs', (name) => RTCRtpSender.getCapabilities('video').codecs.some((known) => known.mimeType === `video/${name}`), codec);
     if (!able) return { left_out: 'this browser has no such encoder' };
     const source = `${(await probe.state()).me.id}-v0`;
-    // It sends sound, for without a round trip of its own a browser does not say when it plays what.
-    const receiver = await network.join(browser, 'codecs', 'Receiver', { query: '&video=0' });
-    const ask = (height) => receiver.page.evaluate(([name, size]) => window.sluice.setTileHeight(name, size), [source, height]);
+    const receiver = await network.join(browser, 'codecs', 'Receiver', { query: '&audio=0&video=0', page: { together: true } });
+    const ask = (height) => receiver.ask('another height', ([name, size]) => window.sluice.setTileHeight(name, size), [source, height]);
     await receiver.until('seeing the sender', (state) => state.tiles.some((tile) => tile.source === source), 20_000);
     const heights = layers === 'L1T3' ? [height] : [height / 4, height / 2, height];
     await ask(height);
@@ -70,8 +69,6 @@ async function one(codec, layers, { switches, height, all }) {
     await watch.stop();
     await network.trace(`codecs-${codec}-${layers ?? 'own'}`, watch);
     const after = await keyFrames(probe);
-    const apart = skews(watch.rows);
-    const middle = percentile(apart, 0.5);
     return {
       climbed_s: round(climbed / 1000),
       switches: plan.length,
@@ -84,15 +81,10 @@ async function one(codec, layers, { switches, height, all }) {
       streams_begun: new Set(watch.rows.flatMap((row) => row.video.map((stream) => stream.ssrc))).size,
       sender_asked_for_key_frames: after.asked - before.asked,
       sender_key_frames: after.made - before.made,
-      skew_readings: apart.length,
-      skew_ms_median: round(middle),
-      skew_drift_ms_p95: round(percentile(apart.map((value) => Math.abs(value - middle)), 0.95)),
-      skew_drift_ms_max: round(Math.max(0, ...apart.map((value) => Math.abs(value - middle)))),
+      ...drift(watch.rows),
       sent: await sent(probe),
     };
-  } finally {
-    await network.stop();
-  }
+  });
 }
 
 /** Key frames that the sender's encoders made, and those that it was asked for, of all streams. */

@@ -5,6 +5,7 @@ import { received } from './page.mjs';
 /** Reads a receiver's statistics each `every` ms until stopped; `rows` of page.mjs's `received`. */
 export class Watch {
   constructor(participant, every = 250) {
+    this.name = participant.name;
     this.rows = [];
     this.running = true;
     this.work = (async () => {
@@ -19,6 +20,7 @@ export class Watch {
   async stop() {
     this.running = false;
     await this.work;
+    if (this.rows.length === 0) throw new Error(`${this.name}: no statistics while it was watched`);
   }
 
   between(from, to = Infinity) {
@@ -111,12 +113,26 @@ export function percentile(values, share) {
 }
 
 /** Milliseconds by which picture and sound are apart at each reading, as the browser plays them. */
-export function skews(rows) {
+function skews(rows) {
   return rows.flatMap((row) => {
     const sound = row.audio.find((stream) => stream.estimatedPlayoutTimestamp && stream.packetsReceived > 0);
     const picture = pictures(row).find((stream) => stream.estimatedPlayoutTimestamp);
     return sound && picture ? [picture.estimatedPlayoutTimestamp - sound.estimatedPlayoutTimestamp] : [];
   });
+}
+
+/** How far sound and picture drift from what they mostly are apart. */
+export function drift(rows) {
+  const apart = skews(rows);
+  if (apart.length === 0) return { skew_readings: 0 };
+  const middle = percentile(apart, 0.5);
+  const off = apart.map((value) => Math.abs(value - middle));
+  return {
+    skew_readings: apart.length,
+    skew_ms_median: round(middle),
+    skew_drift_ms_p95: round(percentile(off, 0.95)),
+    skew_drift_ms_max: round(Math.max(...off)),
+  };
 }
 
 export const round = (value, digits = 1) => Math.round(value * 10 ** digits) / 10 ** digits;

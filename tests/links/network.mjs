@@ -5,35 +5,44 @@ import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Participant, launch, pause } from '../e2e/browser.mjs';
+import { Participant, launch, pause, within } from '../e2e/browser.mjs';
 import { Server, freePort } from '../e2e/server.mjs';
 import { cameraFile, preparePage } from './page.mjs';
 
 const SHAPER = process.env.SHAPER_BINARY ?? new URL('../../target/release/shaper', import.meta.url).pathname;
 const run = (...words) => execFileSync(words[0], words.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
+const output = (...words) => execFileSync(words[0], words.slice(1), { encoding: 'utf8' });
 /** Of this run alone, so that two do not meet. */
 const NET = `10.${64 + (process.pid % 128)}`;
 /** Of the server as clients see it: the near end of the first cable. */
 const FRONT = `${NET}.1.1`;
 
 export class Network {
-  /** `hosts`: how many namespaces with a link, beside one without. */
-  static async start(hosts, { config = {} } = {}) {
+  /**
+   * What comes of `work(network)`, with so many namespaces with a link beside one without. Everything is taken down after it, also
+   * where the shaper, the server or a browser ends under way, where it takes longer than `seconds`, or by SIGINT and SIGTERM.
+   */
+  static async use(hosts, seconds, work) {
     const network = new Network();
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => network.broke(new Error(`ended by ${signal}`)));
     try {
-      for (let number = 1; number <= hosts + 1; number++) network.addHost(number);
-      const tls = await freePort();
-      network.base = `https://${FRONT}:${tls}`;
-      const media = { addresses: ['127.0.0.1'], public_addresses: [`127.0.0.1=${FRONT}`], tcp_port: 0, workers: 1, pin: false, spin_us: 0 };
-      network.server = await Server.start({ http: { listen_tls: `${FRONT}:${tls}` }, media, ...config });
-      await network.startShaper();
-      // A browser that sees interfaces come up gives up what it is loading.
-      await pause(1_500);
-    } catch (error) {
+      const all = network.start(hosts).then(() => work(network));
+      return await within(seconds * 1_000, 'the whole plan', Promise.race([all, network.broken]));
+    } finally {
       await network.stop();
-      throw error;
     }
-    return network;
+  }
+
+  async start(hosts) {
+    for (let number = 1; number <= hosts + 1; number++) this.addHost(number);
+    const tls = await freePort();
+    this.base = `https://${FRONT}:${tls}`;
+    const media = { addresses: ['127.0.0.1'], public_addresses: [`127.0.0.1=${FRONT}`], tcp_port: 0, workers: 1, pin: false, spin_us: 0 };
+    this.server = await Server.start({ http: { listen_tls: `${FRONT}:${tls}` }, media });
+    this.server.exited.then(({ code, signal }) => this.broke(new Error(`the server ended by itself (${code ?? signal}):\n${this.server.output}`)));
+    await this.startShaper();
+    // A browser that sees interfaces come up gives up what it is loading.
+    await pause(1_500);
   }
 
   constructor() {
@@ -41,6 +50,9 @@ export class Network {
     this.browsers = [];
     /** What the shaper told: `{ at, host, direction, entered, passed, dropped, queue_ms }`, `at` by our clock. */
     this.seen = [];
+    /** Fails with the first thing that goes wrong where nobody waits for it. */
+    this.broken = new Promise((_, fail) => (this.broke = fail));
+    this.broken.catch(() => {});
   }
 
   addHost(number) {
@@ -63,14 +75,20 @@ export class Network {
   async startShaper() {
     const port = this.server.ports.media;
     this.shaper = spawn(SHAPER, [`${FRONT}:${port}`, `127.0.0.1:${port}`], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.shaper.on('error', () => {});
+    // Asked for now: whoever ended by a signal has no exit code and does not end again.
+    this.shaperEnded = once(this.shaper, 'exit');
+    this.shaperEnded.then(
+      ([code, signal]) => this.broke(new Error(`the shaper ended by itself (${code ?? signal})`)),
+      (error) => this.broke(new Error(`the shaper did not start: ${error.message}`)),
+    );
+    this.shaper.stdin.on('error', () => {});
     const lines = createInterface({ input: this.shaper.stdout });
     lines.on('line', (line) => {
       const told = JSON.parse(line);
-      if (told.error) throw new Error(`shaper: ${told.error}`);
+      if (told.error) this.broke(new Error(`shaper: ${told.error}`));
       if (told.host) this.seen.push({ at: Date.now(), ...told });
     });
-    await once(lines, 'line');
+    await within(5_000, 'the first line of the shaper', once(lines, 'line'));
   }
 
   /** A browser in a namespace (0, 1, …), or in the one without a link (-1). `camera`: { width, height, fps }. */
@@ -79,8 +97,11 @@ export class Network {
     const { space } = this.hosts.at(host);
     writeFileSync(wrapper, `#!/bin/sh\nexec ip netns exec ${space} ${process.env.CHROMIUM ?? '/usr/bin/chromium'} "$@"\n`);
     chmodSync(wrapper, 0o755);
-    const browser = await launch(wrapper, camera ? [`--use-file-for-fake-video-capture=${cameraFile(camera)}`] : []);
+    const more = camera ? [`--use-file-for-fake-video-capture=${cameraFile(camera)}`] : [];
+    // By a signal we close them ourselves, and take the namespaces down after.
+    const browser = await launch(wrapper, more, { handleSIGINT: false, handleSIGTERM: false });
     this.browsers.push(browser);
+    browser.on('disconnected', () => this.broke(new Error(`the browser of host ${host} ended by itself`)));
     return browser;
   }
 
@@ -118,16 +139,22 @@ export class Network {
   }
 
   async stop() {
-    for (const browser of this.browsers) await browser.close().catch(() => {});
+    await Promise.all(this.browsers.map((browser) => within(10_000, 'a browser to close', browser.close()).catch(complain)));
     if (this.shaper) {
       this.shaper.stdin.end();
-      if (this.shaper.exitCode === null) await once(this.shaper, 'exit');
+      await within(5_000, 'the shaper to end', this.shaperEnded).catch((error) => complain(error) || this.shaper.kill('SIGKILL'));
     }
     await this.server?.stop();
     for (const { space, here } of this.hosts) {
+      // A browser that did not close.
+      for (const left of output('ip', 'netns', 'pids', space).split(/\s+/).filter(Boolean)) process.kill(Number(left), 'SIGKILL');
       // By itself, for a process that lingers keeps the namespace and the cable in it.
       run('ip', 'link', 'delete', here);
       run('ip', 'netns', 'delete', space);
     }
   }
+}
+
+function complain(error) {
+  console.error(error.message);
 }

@@ -37,14 +37,15 @@ export function cameraFile({ width, height, fps }) {
 /**
  * `camera`: { width, height, fps }; `codec`: the one to send; `layers`: 'simulcast', or a scalability mode for one stream, null
  * for what the client does by itself;
- * `repair`: false offers neither retransmission nor redundancy; `all`: true sends every layer whether somebody wants it or not.
+ * `repair`: false offers neither retransmission nor redundancy; `all`: true sends every layer whether somebody wants it or not;
+ * `together`: true takes all sound and pictures for one stream, which a browser plays in step, and only then says when.
  */
-export async function preparePage(page, { camera = null, codec = null, layers = null, repair = true, all = false } = {}) {
-  await page.addInitScript(alter, { camera, codec, layers, repair, all });
+export async function preparePage(page, { camera = null, codec = null, layers = null, repair = true, all = false, together = false } = {}) {
+  await page.addInitScript(alter, { camera, codec, layers, repair, all, together });
 }
 
 /** Runs in the page. */
-function alter({ camera, codec, layers, repair, all }) {
+function alter({ camera, codec, layers, repair, all, together }) {
   let config;
   Object.defineProperty(window, 'config', {
     get: () => config,
@@ -68,7 +69,9 @@ function alter({ camera, codec, layers, repair, all }) {
       window.connections.push(this);
     }
     setRemoteDescription(description) {
-      return super.setRemoteDescription(repair ? description : { type: description.type, sdp: withoutRepair(description.sdp) });
+      const repaired = repair ? description.sdp : withoutRepair(description.sdp);
+      const sdp = together ? repaired.replace(/( msid|^a=msid):remote-\S+/gm, '$1:together') : repaired;
+      return super.setRemoteDescription({ type: description.type, sdp });
     }
     setLocalDescription(description) {
       const grouped = layers === 'simulcast' && description?.sdp ? { type: description.type, sdp: withGroup(description.sdp) } : description;
@@ -128,7 +131,7 @@ function alter({ camera, codec, layers, repair, all }) {
 
 /** Everything that the browser reports of streams received: `{ at, video: [report…], audio: [report…], codecs }`. */
 export async function received(participant) {
-  return participant.page.evaluate(async () => {
+  return participant.ask('what it received', async () => {
     const result = { at: Date.now(), video: [], audio: [], outbound: [], codecs: {} };
     const connection = window.connections.at(-1);
     if (connection === undefined) return result;

@@ -9,7 +9,7 @@ const SMALL = { width: 640, height: 360, fps: 15 };
 const QUEUE_MS = 300;
 const DELAY_MS = 40;
 
-const setHeight = (participant, source, height) => participant.page.evaluate(([name, size]) => window.sluice.setTileHeight(name, size), [source, height]);
+const setHeight = (participant, source, height) => participant.ask('another height', ([name, size]) => window.sluice.setTileHeight(name, size), [source, height]);
 const LISTENER = '&audio=0&video=0';
 
 /** One sender outside, and a receiver in each namespace that asks for `heights[n]` of it. */
@@ -29,8 +29,7 @@ async function stage(network, links, heights, page = {}) {
 
 /** 2.5 → 0.6 → 2.5 Mbit/s. */
 export async function step({ quick }) {
-  const network = await Network.start(1);
-  try {
+  return Network.use(1, 240, async (network) => {
     const link = (rate) => ({ rate, queue: QUEUE_MS, delay: DELAY_MS });
     const { receivers: [receiver] } = await stage(network, [link(2_500_000)], [720]);
     const climbed = await reaches(receiver, 720, 60_000);
@@ -57,15 +56,12 @@ export async function step({ quick }) {
       low: freezes(watch.between(down, up)),
       high_again: freezes(watch.between(up)),
     };
-  } finally {
-    await network.stop();
-  }
+  });
 }
 
 /** 1 Mbit/s and five senders side by side. */
 export async function steady({ quick }) {
-  const network = await Network.start(1);
-  try {
+  return Network.use(1, 300, async (network) => {
     network.link(0, { rate: 1_000_000, queue: QUEUE_MS, delay: DELAY_MS });
     const outside = await network.browser(-1, SMALL);
     for (let number = 1; number <= 5; number++) {
@@ -87,17 +83,14 @@ export async function steady({ quick }) {
       layer_changes_per_minute: round(heightChanges(watch.rows) / minutes),
       ...freezes(watch.rows),
     };
-  } finally {
-    await network.stop();
-  }
+  });
 }
 
 /** 4 Mbit/s that loses 5, 10 and 20%, with repair and without. */
 export async function loss({ quick }) {
   const result = {};
   for (const repair of [true, false]) {
-    const network = await Network.start(1);
-    try {
+    await Network.use(1, 300, async (network) => {
       const link = (share) => ({ rate: 4_000_000, queue: QUEUE_MS, delay: DELAY_MS, loss: share });
       const { receivers: [receiver] } = await stage(network, [link(0)], [720], { repair });
       await reaches(receiver, 720, 40_000);
@@ -115,9 +108,7 @@ export async function loss({ quick }) {
           ...freezes(watch.rows),
         };
       }
-    } finally {
-      await network.stop();
-    }
+    });
   }
   return result;
 }
@@ -126,14 +117,14 @@ export async function loss({ quick }) {
 export async function mixed({ quick }) {
   const kbps = [300, 800, 1_500, 4_000];
   const tiles = [720, 720, 360, 720];
-  const network = await Network.start(kbps.length);
-  try {
+  return Network.use(kbps.length, 300, async (network) => {
     const links = kbps.map((rate, host) => ({ rate: rate * 1000, queue: QUEUE_MS, delay: 20 + 20 * host }));
     const { receivers, sender } = await stage(network, links, tiles);
     await pause(quick ? 20_000 : 30_000);
     const watches = receivers.map((receiver) => new Watch(receiver, 500));
     await pause(15_000);
     await Promise.all(watches.map((watch) => watch.stop()));
+    await network.trace('mixed', watches[0]);
     const sent = (await sender.stats()).outbound.filter((stream) => stream.kind === 'video' && stream.frameHeight > 0);
     const encoded = sent.map((stream) => ({ height: stream.frameHeight, kbps: round(stream.targetBitrate / 1000, 0) })).sort((a, b) => a.height - b.height);
     return {
@@ -151,15 +142,12 @@ export async function mixed({ quick }) {
         };
       }),
     };
-  } finally {
-    await network.stop();
-  }
+  });
 }
 
 /** Nothing passes for a while, and translators that forget the receiver: seconds until the picture moves again. */
 export async function outages({ quick }) {
-  const network = await Network.start(1);
-  try {
+  return Network.use(1, 300, async (network) => {
     const link = { rate: 10_000_000, queue: QUEUE_MS, delay: DELAY_MS };
     const { receivers: [receiver] } = await stage(network, [link], [360]);
     await reaches(receiver, 360, 40_000);
@@ -180,9 +168,7 @@ export async function outages({ quick }) {
     }
     const { joined, me } = await receiver.state();
     return { ...result, same_session: joined && me.id === id };
-  } finally {
-    await network.stop();
-  }
+  });
 }
 
 /** Seconds until one more frame is decoded; null when none is. */
