@@ -91,6 +91,11 @@ impl Capacity {
         self.draining.is_some()
     }
 
+    /// Whether the last probe found much more than is known, which the next one may confirm.
+    pub(crate) fn is_surprised(&self) -> bool {
+        self.surprise.is_some()
+    }
+
     /// The queue grows.
     pub(crate) fn over(&mut self, seen: &Seen, now: Timestamp) -> Option<Reason> {
         self.grown = now;
@@ -133,10 +138,7 @@ impl Capacity {
             if seen.queue_ms > DRAINED_MS && now.since(since) < DRAIN_MAX {
                 return None;
             }
-            self.draining = None;
-            if let Some(known) = self.known {
-                self.target = self.target.max(known * AIM);
-            }
+            self.rest();
             return Some(Reason::Drained);
         }
         if self.unheard.is_some() && seen.queue_ms <= DRAINED_MS + 2.0 * seen.noise_ms {
@@ -163,6 +165,14 @@ impl Capacity {
         }
         self.target = grown;
         Some(Reason::Growth)
+    }
+
+    /// The queue is gone: up to what the link carried when it was full. Whether that was waited for.
+    pub(crate) fn rest(&mut self) -> bool {
+        if let Some(known) = self.known.filter(|_| self.draining.is_some()) {
+            self.target = self.target.max(known * AIM);
+        }
+        self.draining.take().is_some()
     }
 
     /// A probe has come back.

@@ -93,6 +93,8 @@ pub(crate) struct Hearing {
     /// Since the last feedback: when the first packet left, and how many did. First, as every packet counts here.
     pub(crate) waiting_since: Option<Timestamp>,
     waiting: u32,
+    /// When the last packet left.
+    pub(crate) sent_last: Timestamp,
     /// Feedbacks that may still come in this second.
     left: u32,
     second: Timestamp,
@@ -106,6 +108,13 @@ pub(crate) struct Hearing {
     pub(crate) round_trip: Option<Duration>,
     halved: Timestamp,
     pub(crate) deaf: bool,
+}
+
+impl Hearing {
+    /// What was sent was spoken of, or never will be.
+    pub(crate) fn await_nothing(&mut self) {
+        (self.waiting_since, self.waiting) = (None, 0);
+    }
 }
 
 impl Estimator {
@@ -132,6 +141,7 @@ impl Estimator {
                 round_trip: None,
                 waiting_since: None,
                 waiting: 0,
+                sent_last: now,
                 halved: now,
                 deaf: false,
             },
@@ -216,6 +226,7 @@ impl Estimator {
         });
         self.sent.insert(number, Packet { sent: now, bytes, probe, fate: Fate::UnderWay });
         self.hearing.waiting += 1;
+        self.hearing.sent_last = now;
         if self.hearing.waiting_since.is_none() {
             self.hearing.waiting_since = Some(now);
             self.plan_wake(now);
@@ -257,6 +268,7 @@ impl Estimator {
             return;
         }
         self.mind_silence(now);
+        self.mind_rest(now);
         self.end_probe(now);
         self.begin_probe(now);
         self.plan_wake(now);
@@ -305,7 +317,7 @@ impl Estimator {
             return Err(Unusable::NothingSent);
         }
         self.hearing.last = Some(now);
-        (self.hearing.waiting_since, self.hearing.waiting) = (None, 0);
+        self.hearing.await_nothing();
         if core::mem::take(&mut self.hearing.deaf) {
             self.decide(Reason::Start, now);
         }

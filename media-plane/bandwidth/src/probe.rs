@@ -173,11 +173,16 @@ impl Cluster {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// Packets of 1,000 bytes at `rate`, over a link of `capacity` that loses each `lost`th.
     fn probe(rate: f64, capacity: f64, lost: u64) -> Option<Outcome> {
+        let (cluster, number, now) = sent_over(rate, capacity, lost);
+        cluster.outcome(Some(number), Duration::from_millis(50), 0.0, now)
+    }
+
+    /// Packets of 1,000 bytes at `rate`, over a link of `capacity` that loses each `lost`th; the last number, and when it left.
+    pub(crate) fn sent_over(rate: f64, capacity: f64, lost: u64) -> (Cluster, u64, Timestamp) {
         let mut cluster = Cluster::begin(1, rate, Timestamp::from_millis(100));
         let (mut now, mut number, mut free_at) = (Timestamp::from_millis(100), 0u64, 0.0f64);
         loop {
@@ -196,7 +201,7 @@ mod tests {
             }
             now = next;
         }
-        cluster.outcome(Some(number), Duration::from_millis(50), 0.0, now)
+        (cluster, number, now)
     }
 
     #[test]

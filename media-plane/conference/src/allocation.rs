@@ -1,5 +1,7 @@
 //! The third phase: which layer of each wanted source fits into the budget.
 
+use core::cmp::Ordering;
+
 use arrayvec::ArrayVec;
 use contract::limits::VIDEO_SLOTS_MAX;
 use contract::session::VideoType;
@@ -64,8 +66,13 @@ impl Plan {
             if !camera || wanted.max_height <= THUMBNAIL_HEIGHT {
                 return fits || choice.height == lowest;
             }
-            let small = choice.height < PREFERRED_HEIGHT;
-            fits && (small || choice.full_frame_rate) || choice.height == lowest
+            let halvings_max = match choice.height.cmp(&PREFERRED_HEIGHT) {
+                Ordering::Less => u8::MAX,
+                // Seven or fifteen good pictures a second are more than thirty of a quarter of the size.
+                Ordering::Equal => 1,
+                Ordering::Greater => 0,
+            };
+            fits && choice.halvings <= halvings_max || choice.height == lowest
         };
         let mut steps = ArrayVec::<Step, CHOICES_MAX>::new();
         for choice in choices.iter().filter(|choice| suits(choice)) {
@@ -122,14 +129,38 @@ impl Plan {
         former.min(self.rate())
     }
 
-    /// What has to remain free for the chosen step to begin: a larger picture begins with a key frame, and where that does not leave
-    /// the link within a second or two, the queue that it makes takes the picture down again. So do its busiest seconds.
-    fn needs_free(&self) -> u64 {
-        let height = |at: Option<usize>| at.and_then(|at| self.steps.get(at)).map(|step| step.height);
-        let larger = self.former.is_some() && height(self.chosen) > height(self.former);
-        let chosen =
-            self.chosen.and_then(|at| self.steps.get(at)).filter(|_| larger && self.oversend.is_none());
-        chosen.map_or(0, |step| step.room())
+    /// What has to remain free for a step to begin: another picture begins with a key frame, and where that does not leave
+    /// the link within a second or two, the queue that it makes takes the picture down again. So do busiest seconds.
+    fn needs_free(&self, step: &Step) -> u64 {
+        let former = self.former.and_then(|at| self.steps.get(at));
+        let (Some(former), Some(lowest), None) = (former, self.steps.first(), self.oversend) else {
+            return 0;
+        };
+        match step.height.cmp(&former.height) {
+            Ordering::Greater => step.room(),
+            Ordering::Equal if step.rate > former.rate => step.burst,
+            // What the link carries now is not known well, and the queue has to drain.
+            Ordering::Less if step.height > lowest.height => step.rate,
+            _ => 0,
+        }
+    }
+
+    /// Whether the chosen step has too little room to begin, with `others` of the budget taken by what is kept of the other plans.
+    fn is_tight(&self, budget: u64, others: u64) -> bool {
+        self.chosen.is_some_and(|chosen| !self.begins(chosen, budget, others))
+    }
+
+    fn begins(&self, at: usize, budget: u64, others: u64) -> bool {
+        self.steps.get(at).is_some_and(|step| {
+            let needs_free = self.needs_free(step);
+            needs_free == 0 || others + step.rate + needs_free <= budget
+        })
+    }
+
+    /// Choose no step beyond the best that has room to begin.
+    fn bound_to_room(&mut self, budget: u64, others: u64) {
+        let chosen = self.chosen.unwrap_or(0);
+        self.ceiling = (0..chosen).rev().find(|at| self.begins(*at, budget, others)).unwrap_or(0);
     }
 
     fn has_preferred(&self) -> bool {
@@ -192,12 +223,10 @@ pub(crate) fn settle(plans: &mut [Plan], budget: u64, oversend: u64) {
     for _ in 0..RAISES_REFUSED_MAX {
         // What others gain by the same look can wait for the key frame.
         let kept: u64 = plans.iter().map(Plan::kept_rate).sum();
-        let tight = |plan: &&mut Plan| {
-            let free = budget.saturating_sub(kept - plan.kept_rate() + plan.rate());
-            plan.needs_free() > free
-        };
+        let others = |plan: &Plan| kept - plan.kept_rate();
+        let tight = |plan: &&mut Plan| plan.is_tight(budget, others(plan));
         let Some(plan) = plans.iter_mut().rev().find(tight) else { return };
-        plan.ceiling = plan.former.unwrap_or(0);
+        plan.bound_to_room(budget, others(plan));
         keep_or_move(plans, budget, oversend);
     }
 }
@@ -240,8 +269,8 @@ mod tests {
     use crate::packet::Layer;
     use proptest::prelude::*;
 
-    fn choice(encoding: u8, temporal: u8, rate: u64, height: u16, full_frame_rate: bool) -> Choice {
-        Choice { encoding, layer: Layer { spatial: 0, temporal }, rate, burst: 0, height, full_frame_rate }
+    fn choice(encoding: u8, temporal: u8, rate: u64, height: u16, halvings: u8) -> Choice {
+        Choice { encoding, layer: Layer { spatial: 0, temporal }, rate, burst: 0, height, halvings }
     }
 
     /// Simulcast of a camera, three encodings by three temporal layers.
@@ -250,7 +279,7 @@ mod tests {
         for (encoding, (height, kbps)) in [(180, 200), (360, 500), (720, 2_500)].into_iter().enumerate() {
             for (temporal, share) in [40, 60, 100].into_iter().enumerate() {
                 let rate = kbps * share * 10;
-                choices.push(choice(encoding as u8, temporal as u8, rate, height, temporal == 2));
+                choices.push(choice(encoding as u8, temporal as u8, rate, height, 2 - temporal as u8));
             }
         }
         choices
@@ -270,7 +299,8 @@ mod tests {
         let rows = [
             (70_000, [None, None, None]),
             (100_000, [Some((0, 0)), None, None]),
-            (499_000, [Some((0, 2)), None, None]),
+            (299_000, [Some((0, 2)), None, None]),
+            (499_000, [Some((1, 1)), None, None]),
             (500_000, [Some((1, 2)), None, None]),
             (660_000, [Some((1, 2)), Some((0, 0)), Some((0, 0))]),
             (900_000, [Some((1, 2)), Some((0, 2)), Some((0, 2))]),
@@ -284,16 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn above_the_preferred_height_only_the_full_frame_rate_counts() {
+    fn the_larger_the_picture_the_less_its_frame_rate_gives_way() {
         let targets: Vec<_> = plan(1, 720, true).steps.iter().map(|step| step.target).collect();
         let pairs: Vec<_> = targets.iter().map(|target| (target.encoding, target.layer.temporal)).collect();
-        assert_eq!(pairs, [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]);
+        assert_eq!(pairs, [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]);
     }
 
     #[test]
     fn a_richer_layer_that_costs_no_more_is_taken() {
-        let choices =
-            [choice(0, 0, 300, 180, true), choice(1, 0, 200, 360, true), choice(2, 0, 200, 720, true)];
+        let choices = [choice(0, 0, 300, 180, 0), choice(1, 0, 200, 360, 0), choice(2, 0, 200, 720, 0)];
         let wanted = Wanted { source: 1, max_height: 720, on_stage: false };
         let mut plans = [Plan::new(wanted, VideoType::Camera, &choices)];
         allocate(&mut plans, 250, 0);
@@ -311,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_screen_share_on_stage_may_exceed_the_budget_once() {
-        let choices = [choice(0, 0, 1_000_000, 1_080, false), choice(0, 1, 2_000_000, 1_080, true)];
+        let choices = [choice(0, 0, 1_000_000, 1_080, 1), choice(0, 1, 2_000_000, 1_080, 0)];
         for (budget, oversend, expected) in [
             (600_000, 0, None),
             (600_000, 500_000, Some((0, 0))),
@@ -348,7 +377,10 @@ mod tests {
         };
         let rows = [
             // What is refused to the first is left to the second.
-            (250_000, 560_000, [Some((0, 2)), Some((0, 2))]),
+            (250_000, 330_000, [Some((0, 2)), Some((0, 1))]),
+            (250_000, 420_000, [Some((1, 1)), None]),
+            // Its half frame rate may find room where the full one does not.
+            (250_000, 560_000, [Some((1, 1)), Some((0, 2))]),
             (250_000, 600_000, [Some((1, 2)), Some((0, 0))]),
             // Nothing of that holds for the first picture, nor for one that is kept.
             (520_000, 520_000, [Some((1, 2)), None]),
@@ -358,14 +390,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_frame_rate_rises_with_room_for_bursts_and_a_picture_shrinks_to_what_fits_twice() {
+        let rows = [
+            (300_000, 600_000, (1, 1)),
+            (300_000, 700_000, (1, 2)),
+            (2_500_000, 500_000, (0, 2)),
+            (2_500_000, 700_000, (1, 1)),
+            (2_500_000, 1_100_000, (1, 2)),
+            // Nothing is smaller than the smallest.
+            (500_000, 90_000, (0, 0)),
+        ];
+        for (former, budget, expected) in rows {
+            let mut plan = plan(1, 720, true);
+            plan.steps.iter_mut().for_each(|step| step.burst = 150_000);
+            plan.former = plan.steps.iter().position(|step| step.rate == former);
+            let mut plans = [plan];
+            settle(&mut plans, budget, 0);
+            assert_eq!(chosen(&plans), [Some(expected)], "{former} {budget}");
+        }
+    }
+
     fn any_plan() -> impl Strategy<Value = Plan> {
-        let choices = prop::collection::vec((0u8..3, 0u8..3, 0u64..3_000, 0u16..1_200, any::<bool>()), 0..12);
+        let choices = prop::collection::vec((0u8..3, 0u8..3, 0u64..3_000, 0u16..1_200, 0u8..3), 0..12);
         (choices, any::<bool>(), 1u16..1_200, any::<bool>()).prop_map(
             |(choices, on_stage, max_height, desktop)| {
                 let choices: Vec<_> = choices
                     .into_iter()
-                    .map(|(encoding, temporal, rate, height, full)| {
-                        choice(encoding, temporal, rate, height, full)
+                    .map(|(encoding, temporal, rate, height, halvings)| {
+                        choice(encoding, temporal, rate, height, halvings)
                     })
                     .collect();
                 let kind = if desktop { VideoType::Desktop } else { VideoType::Camera };

@@ -360,7 +360,9 @@ fn dwell(
     }
     let (before, after) = (former_step.flatten(), plan.chosen);
     if after < before {
-        let soon = slot.raised.is_some_and(|raised| now.since(raised) < FLAP);
+        // Unless the link fell since, so that what was raised is far too much for it: that says nothing of the raise.
+        let rate = before.and_then(|at| plan.steps.get(at)).map_or(0, |step| step.rate);
+        let soon = rate / 2 < budget && slot.raised.is_some_and(|raised| now.since(raised) < FLAP);
         slot.dwell = if soon { (slot.dwell * 2).clamp(DWELL_FLAPPED, DWELL_MAX) } else { DWELL };
         (slot.lowered, slot.lowered_by) = (Some(now), budget);
         return wanted;

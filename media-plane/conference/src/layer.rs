@@ -45,8 +45,8 @@ pub(crate) struct Choice {
     pub(crate) burst: u64,
     /// Pixels.
     pub(crate) height: u16,
-    /// No layer of the same size has more frames.
-    pub(crate) full_frame_rate: bool,
+    /// How often its frame rate is halved, against the fastest layer of the same size.
+    pub(crate) halvings: u8,
 }
 
 /// Bits of one layer over the last second.
@@ -217,7 +217,7 @@ impl Layers {
                     rate: self.rate(spatial, temporal, now),
                     burst: self.burst(spatial, temporal),
                     height,
-                    full_frame_rate: temporal == fastest,
+                    halvings: (fastest - temporal) as u8,
                 };
                 if into.is_full() {
                     into.remove(0);

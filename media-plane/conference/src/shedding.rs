@@ -81,7 +81,7 @@ mod tests {
                     rate: (1 << (2 * encoding)) * 100 * u64::from(temporal + 2),
                     burst: 0,
                     height,
-                    full_frame_rate: true,
+                    halvings: 0,
                 });
             }
         }

@@ -237,7 +237,7 @@ impl Source {
                 rate: 0,
                 burst: 0,
                 height: if single { config.single_height } else { default },
-                full_frame_rate: true,
+                halvings: 0,
             });
         }
     }

@@ -14,8 +14,8 @@ const LONG_QUEUE: Duration = Duration::from_millis(100);
 /// A step of capacity, down and up again.
 #[derive(Clone, Copy, Debug)]
 pub struct StepDown {
-    /// Seconds after the step at which the queue was last longer than 100 ms.
-    pub queue_below_100ms_after_s: f64,
+    /// Seconds after the step at which the queue of the low phase was last longer than 100 ms: a larger picture's key frame is one.
+    pub queue_last_above_100ms_s: f64,
     /// Percent by which the busiest second of the low phase, from 2 s after the step, exceeds the capacity.
     pub overshoot_pct: f64,
     /// Seconds from the step up to the first second of full picture; infinite if it never came.
@@ -24,6 +24,10 @@ pub struct StepDown {
     pub queue_drained_after_s: f64,
     /// Seconds of the thirty of the low phase for which the picture stood.
     pub frozen_s: f64,
+    /// The encoding that was shown most in the low phase, from 5 s after the step.
+    pub low_encoding: Option<u8>,
+    /// Per cent of the capacity that the link carried then.
+    pub low_utilisation_pct: f64,
 }
 
 /// 2.5 Mbit/s, from second 20 on 0.6, from second 50 on 2.5 again; one sender on stage.
@@ -62,14 +66,32 @@ fn step_of(
     let world = &meeting.world;
     let (_, most) = seen::link_rates(world, receiver, &(down + Duration::from_secs(2)..up));
     let full = seen::full_layer_from(&world.clients[receiver], 11, 2, up, frames);
-    let low = down..up;
+    let (low, settled) = (down..up, down + Duration::from_secs(5)..up);
+    let (carried, _) = seen::link_rates(world, receiver, &settled);
     StepDown {
-        queue_below_100ms_after_s: seen::queue_exceeds_until(world, receiver, &low, LONG_QUEUE),
+        queue_last_above_100ms_s: seen::queue_exceeds_until(world, receiver, &low, LONG_QUEUE),
         queue_drained_after_s: seen::queue_drained_after_s(world, receiver, &low, LONG_QUEUE),
         frozen_s: seen::frozen_pct(&world.clients[receiver], 11, &low) * 0.3,
         overshoot_pct: (100.0 * (most / LOW as f64 - 1.0)).max(0.0),
+        low_encoding: seen::encoding_shown(&world.clients[receiver], 11, &settled),
+        low_utilisation_pct: 100.0 * carried / LOW as f64,
         full_layer_again_after_s: full.map_or(f64::INFINITY, |at| at.since(up).as_secs_f64()),
     }
+}
+
+/// Seconds until a picture is shown again, after twenty in which the link carried only `low` bits per second.
+pub fn starved(seed: u64, low: u64) -> f64 {
+    let mut meeting = Meeting::new(1, CAMERA, seed);
+    let receiver = meeting.add_receiver(link(2_500_000), 0, true);
+    meeting.stage(receiver, 0, 720);
+    meeting.run(10.0);
+    meeting.world.set_link(receiver, link(low));
+    meeting.run(20.0);
+    let up = meeting.world.now();
+    meeting.world.set_link(receiver, link(2_500_000));
+    meeting.run(20.0);
+    trace(&mut meeting.world, receiver);
+    seen::picture_after_s(&meeting.world.clients[receiver], 11, up)
 }
 
 /// A steady link.

@@ -4,10 +4,11 @@ use quality::plans;
 
 #[test]
 fn a_step_down_drains_soon_and_a_step_up_brings_the_full_picture_back() {
-    // In the second meeting the probe finds hardly more than the full picture and its key frame take.
-    for seed in [1, 20] {
+    // In the last meeting the probe finds hardly more than the full picture and its key frame take.
+    for seed in [1, 2, 3, 20] {
         let step = plans::step_down(seed);
-        assert!(step.queue_below_100ms_after_s <= 2.0, "seed {seed}: {step:?}");
+        assert!(step.queue_drained_after_s <= 2.0, "seed {seed}: {step:?}");
+        assert!(step.low_encoding == Some(1) && step.low_utilisation_pct >= 60.0, "seed {seed}: {step:?}");
         assert!(step.overshoot_pct <= 20.0, "seed {seed}: {step:?}");
         assert!(step.full_layer_again_after_s <= 10.0, "seed {seed}: {step:?}");
     }
@@ -15,22 +16,28 @@ fn a_step_down_drains_soon_and_a_step_up_brings_the_full_picture_back() {
 
 #[test]
 fn a_step_down_holds_with_the_frames_and_the_patience_of_a_browser() {
-    // Without the first and the third: docs/open-points.md.
-    for seed in [2, 4, 5, 6, 7, 8, 9, 10, 11, 12] {
+    let mut middle = 0;
+    // Without the second, which is not at its full picture when the link falls: docs/open-points.md.
+    for seed in [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] {
         let step = plans::browser_step_down(seed);
         assert!(step.queue_drained_after_s <= 2.0, "seed {seed}: {step:?}");
         assert!(step.overshoot_pct <= 20.0, "seed {seed}: {step:?}");
         assert!(step.full_layer_again_after_s <= 10.0, "seed {seed}: {step:?}");
         assert!(step.frozen_s <= 2.0, "seed {seed}: {step:?}");
+        middle += usize::from(step.low_encoding == Some(1));
     }
+    assert!(middle >= 9, "360 lines most of the time in {middle} of 11 meetings");
 }
 
 #[test]
 fn a_steady_link_is_used_without_flapping_or_freezing() {
-    let steady = plans::steady(1, 60);
-    assert!(steady.utilisation_pct >= 85.0, "{steady:?}");
-    assert!(steady.layer_changes_per_minute <= 1.0, "{steady:?}");
-    assert_eq!(steady.freezes, 0, "{steady:?}");
+    // In the last two, layers were raised and lowered in turns while 360 lines came at the full frame rate only.
+    for seed in [1, 20, 24] {
+        let steady = plans::steady(seed, 60);
+        assert!(steady.utilisation_pct >= 85.0, "seed {seed}: {steady:?}");
+        assert!(steady.layer_changes_per_minute <= 1.0, "seed {seed}: {steady:?}");
+        assert_eq!(steady.freezes, 0, "seed {seed}: {steady:?}");
+    }
 }
 
 #[test]
@@ -99,5 +106,14 @@ fn a_receiver_that_lies_about_arrivals_harms_nobody_else() {
         let (shown, freezes, unusable) = plans::beside_a_liar(1, clock);
         assert_eq!((shown, freezes), (Some(2), 0), "clock {number}");
         assert!(number != 1 || unusable > 0, "what cannot be is counted");
+    }
+}
+
+#[test]
+fn a_picture_comes_back_after_a_link_that_carried_a_voice_alone() {
+    // In the third meeting the last packets of the picture are all lost, and nobody says so.
+    for (seed, low) in [(1, 120_000), (2, 80_000), (3, 40_000)] {
+        let after = plans::starved(seed, low);
+        assert!(after <= 10.0, "seed {seed}, {low} bit/s: {after} s");
     }
 }
