@@ -33,8 +33,8 @@ const RECEIVERS_PER_CALL: usize = 32;
 const DWELL: Duration = Duration::from_secs(2);
 const DWELL_FLAPPED: Duration = Duration::from_secs(16);
 const DWELL_MAX: Duration = Duration::from_secs(60);
-/// Where there is no picture at all.
-const DWELL_DARK: Duration = Duration::from_secs(4);
+/// Where there is no picture at all it is tried so many times sooner.
+const DARK_SOONER: u32 = 4;
 
 /// The part that a bandwidth must exceed all rates by, so that the best layers are begun, settled for and kept: room for a key frame (an
 /// eighth), and the changes of rates that are not told (a 32nd) or not probed for (a fiftieth). With less, a receiver whose bandwidth falls
@@ -368,8 +368,8 @@ fn dwell(
         return wanted;
     }
     if after > before {
-        // Any picture is better than none: it may be tried soon.
-        let dwell = if former.is_some() { slot.dwell } else { slot.dwell.min(DWELL_DARK) };
+        // Any picture is better than none: it may be tried soon, but a voice suffers each time.
+        let dwell = if former.is_some() { slot.dwell } else { (slot.dwell / DARK_SOONER).max(DWELL) };
         let own = slot.lowered.is_some_and(|lowered| now.since(lowered) < dwell);
         if own && same_link(slot, budget) || now < no_room_until && former.is_some() {
             return former;

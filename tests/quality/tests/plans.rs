@@ -71,6 +71,14 @@ fn a_link_of_200_kbit_s_carries_a_voice_and_the_smallest_picture_in_every_meetin
 }
 
 #[test]
+fn where_no_picture_fits_beside_a_voice_the_voice_is_not_lost_to_trying() {
+    for seed in [1, 2, 3] {
+        let slow = plans::slow_link(seed, 150);
+        assert!(slow.audio_lost_pct <= 1.5, "seed {seed}: {slow:?}");
+    }
+}
+
+#[test]
 fn a_link_that_loses_a_tenth_by_chance_is_used() {
     let trace = quality::foreign::traces().into_iter().find(|trace| trace.name == "2 Mbit/s, 10% lost");
     let [(_, ours), (_, theirs)] = quality::foreign::compare(&trace.expect("it is one of them"), 1);
