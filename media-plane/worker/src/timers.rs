@@ -42,13 +42,19 @@ impl Worker {
         self.room_deadlines.set(number, time);
     }
 
-    /// Whether no conference wants to be called earlier than is known here.
+    /// Whether no conference and no transport wants to be called earlier than is known here.
     pub(crate) fn deadlines_hold(&self) -> bool {
+        let mut seats = self.seats.iter().enumerate();
+        let seats_hold = seats.all(|(number, seat)| {
+            let known = self.deadlines.get(number as u32);
+            seat.as_deref().is_none_or(|seat| seat.transport.poll_timeout() >= known)
+        });
         let mut rooms = self.rooms.iter().enumerate();
-        rooms.all(|(number, room)| {
+        let rooms_hold = rooms.all(|(number, room)| {
             let known = self.room_deadlines.get(number as u32);
             room.as_deref().is_none_or(|room| room.conference.poll_timeout() >= known)
-        })
+        });
+        seats_hold && rooms_hold
     }
 
     fn call_transport(&mut self, number: u32, now: Timestamp, io: &mut impl DatagramIo) {

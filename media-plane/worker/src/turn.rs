@@ -27,7 +27,7 @@ impl Worker {
         debug_assert!(self.statistics.balanced(), "a datagram vanished");
         debug_assert!(
             self.deadlines_hold(),
-            "a conference changed and nobody asked when it wants to be called"
+            "a conference or a transport changed and nobody asked when it wants to be called"
         );
         worked
     }
