@@ -95,6 +95,11 @@ export class WebSocketTransport {
   drop() { this.socket.terminate(); }
 }
 
+async function ask(url, body) {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'text/xml; charset=utf-8' }, body });
+  return { status: response.status, text: await response.text() };
+}
+
 export class BoshTransport {
   manages = false;
 
@@ -130,8 +135,8 @@ export class BoshTransport {
     const before = this.read;
     let read;
     this.read = new Promise((resolve) => { read = resolve; });
-    const answer = await fetch(this.url, { method: 'POST', headers: { 'content-type': 'text/xml; charset=utf-8' }, body })
-      .then(async (response) => ({ status: response.status, text: await response.text() })).catch(() => null);
+    // A server may close a connection just as it is used again: the same request is made once more (XEP-0124 §14.3).
+    const answer = await ask(this.url, body).catch(() => ask(this.url, body)).catch(() => null);
     // Answers come on several connections: they are read in the order of the requests (XEP-0124 §14.2).
     await before;
     this.open_ -= 1;
