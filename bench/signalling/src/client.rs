@@ -253,23 +253,8 @@ impl Client {
         self.send(0x1, text.as_bytes()).await
     }
 
-    /// One frame under the mask 0, which changes nothing.
     async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
-        let mut frame = vec![0x80 | opcode];
-        match payload.len() {
-            length @ 0..126 => frame.push(0x80 | length as u8),
-            length @ 126..65_536 => {
-                frame.push(0x80 | 126);
-                frame.extend((length as u16).to_be_bytes());
-            }
-            length => {
-                frame.push(0x80 | 127);
-                frame.extend((length as u64).to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        Ok(self.socket.write_all(&frame).await?)
+        Ok(self.socket.write_all(&masked(opcode, payload)).await?)
     }
 
     async fn skip_head(&mut self) -> Result<()> {
@@ -294,6 +279,25 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// One frame of a WebSocket as clients send it (RFC 6455 §5.2), under the mask 0, which changes nothing.
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length @ 126..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use appliance::service::Service;
 use appliance::{server, skipped};
-use bench_signalling::client::Client;
+use bench_signalling::client::{Client, masked};
 use bench_signalling::usage::usage;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -385,13 +385,8 @@ fn hostile_streams() -> Vec<Shape> {
 async fn stranger(address: &str, said: &[String]) -> String {
     let mut stream = silent_web_socket(address).await.expect("there is room");
     for text in said {
-        // Under the mask 0, which changes nothing.
-        let mut frame = vec![0x81, 0x80 | 126];
-        frame.extend(u16::try_from(text.len()).expect("a short text").to_be_bytes());
-        frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
         // It may have ended before.
-        let _ = stream.write_all(&frame).await;
+        let _ = stream.write_all(&masked(0x1, text.as_bytes())).await;
     }
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;

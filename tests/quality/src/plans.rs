@@ -56,13 +56,7 @@ fn step_of(
     meeting.stage(receiver, 0, 720);
     meeting.world.clients[receiver].patience = patience;
     meeting.run(20.0);
-    let down = meeting.world.now();
-    meeting.world.set_link(receiver, link(LOW));
-    meeting.run(30.0);
-    let up = meeting.world.now();
-    meeting.world.set_link(receiver, link(2_500_000));
-    meeting.run(20.0);
-    trace(&mut meeting.world, receiver);
+    let (down, up) = narrowed(&mut meeting, receiver, &link, LOW, 30.0);
     let world = &meeting.world;
     let (_, most) = seen::link_rates(world, receiver, &(down + Duration::from_secs(2)..up));
     let full = seen::full_layer_from(&world.clients[receiver], 11, 2, up, frames);
@@ -79,18 +73,31 @@ fn step_of(
     }
 }
 
+/// The link carries `low` bits per second for `seconds`, then 2.5 Mbit/s for twenty: when it fell and when it rose.
+fn narrowed(
+    meeting: &mut Meeting,
+    receiver: usize,
+    link: impl Fn(u64) -> LinkSpec,
+    low: u64,
+    seconds: f64,
+) -> (Timestamp, Timestamp) {
+    let down = meeting.world.now();
+    meeting.world.set_link(receiver, link(low));
+    meeting.run(seconds);
+    let up = meeting.world.now();
+    meeting.world.set_link(receiver, link(2_500_000));
+    meeting.run(20.0);
+    trace(&mut meeting.world, receiver);
+    (down, up)
+}
+
 /// Seconds until a picture is shown again, after twenty in which the link carried only `low` bits per second.
 pub fn starved(seed: u64, low: u64) -> f64 {
     let mut meeting = Meeting::new(1, CAMERA, seed);
     let receiver = meeting.add_receiver(link(2_500_000), 0, true);
     meeting.stage(receiver, 0, 720);
     meeting.run(10.0);
-    meeting.world.set_link(receiver, link(low));
-    meeting.run(20.0);
-    let up = meeting.world.now();
-    meeting.world.set_link(receiver, link(2_500_000));
-    meeting.run(20.0);
-    trace(&mut meeting.world, receiver);
+    let (_, up) = narrowed(&mut meeting, receiver, link, low, 20.0);
     seen::picture_after_s(&meeting.world.clients[receiver], 11, up)
 }
 
